@@ -1,0 +1,67 @@
+# Everything runs from this folder with relative paths, so the clone may stand anywhere, also where
+# the path has spaces. What a target needs is made by bin/set_up.py; it is quick when nothing changed.
+
+PORT ?= 8000
+WORKERS ?= 2
+export PORT WORKERS
+
+PYTHON := .venv/bin/python
+SET_UP := python="$$(sh bin/find-python)" && "$$python" bin/set_up.py
+KEY := $(PYTHON) -c 'import secrets; print(secrets.token_urlsafe(48))'
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format requirements stop clean
+
+help: ## Show this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 14
+
+run: ## Serve on http://127.0.0.1:$PORT (PORT=8000 WORKERS=2), with a database and films
+	@$(SET_UP)
+	@$(PYTHON) bin/serve.py
+
+test: ## Run the tests (ARGS="-k rating" to choose among them)
+	@$(SET_UP) requirements-dev.txt
+	@$(PYTHON) -m movieshelf.embedded start
+	@$(PYTHON) -m pytest -n 2 $(ARGS)
+
+lint: ## Check style, types, imports, migrations and the settings for production
+	@$(SET_UP) requirements-dev.txt
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy .
+	$(PYTHON) -c 'from importlinter.cli import lint_imports_command as main; main()'
+	@# It compares with the migrations that were applied, so it wants a database to ask.
+	@$(PYTHON) -m movieshelf.embedded start
+	$(PYTHON) manage.py makemigrations --check --dry-run
+	@SECRET_KEY="$$($(KEY))" JWT_SIGNING_KEY="$$($(KEY))" DEBUG=false \
+		ALLOWED_HOSTS=movieshelf.example CORS_ALLOWED_ORIGINS=https://movieshelf.example \
+		DATABASE_URL=postgresql://movieshelf:x@127.0.0.1:5432/movieshelf \
+		REDIS_URL=redis://127.0.0.1:6379/0 \
+		$(PYTHON) manage.py check --deploy --fail-level WARNING
+
+format: ## Put the code into its style
+	@$(SET_UP) requirements-dev.txt
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .
+
+requirements: ## Compile requirements*.in to requirements*.txt
+	@$(SET_UP) requirements-dev.txt
+	@for name in requirements requirements-dev; do \
+		.venv/bin/uv pip compile --quiet --universal --python-version 3.12 --generate-hashes --no-header \
+			"$$name.in" --output-file "$$name.txt" || exit 1; \
+	done
+	@echo "Compiled requirements.txt and requirements-dev.txt."
+
+stop: ## End the server, the database and the cache of this clone
+	@# Without its packages this cannot tell what runs; it installs them only if something may.
+	@if ! $(PYTHON) -c 'import psutil, psycopg, redis' 2>/dev/null; then \
+		if [ ! -d .data/run ] && [ ! -d .data/postgres ]; then \
+			echo "Nothing was started here."; exit 0; \
+		fi; \
+		$(SET_UP) || exit 1; \
+	fi; \
+	$(PYTHON) bin/serve.py stop && $(PYTHON) -m movieshelf.embedded stop
+
+clean: stop ## Remove the data, the virtual environment and all caches; .env stays
+	rm -rf .data .venv staticfiles .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,366 @@
+"""The catalogue: films, and beside each the one row of numbers that ratings and reviews move."""
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, NoReturn, Self
+
+from django.conf import settings
+from django.contrib.postgres.indexes import GinIndex, OpClass
+from django.db import models, transaction
+from django.db.models import Case, F, Func, Q, Value, When
+from django.db.models.functions import Cast, Coalesce, NullIf, Round
+from django.utils import timezone
+
+from accounts.models import User
+from movies.titles import search_fold, title_key
+from movies.versions import require_version
+from movieshelf.api.errors import Conflict, NotFound, constraint_raises
+
+if TYPE_CHECKING:
+    from ratings.models import Rating
+
+MAX_TITLE_LENGTH = 200
+MAX_SYNOPSIS_LENGTH = 5_000
+MAX_URL_LENGTH = 500
+
+STARS = (1, 2, 3, 4, 5)
+# The prior of the weighted rating: ten imagined ratings of 3.0 (contract section 4).
+PRIOR_WEIGHT = 10
+PRIOR_SUM = 30
+# Two different means of up to 30 million ratings each differ by more than this many decimals.
+AVERAGE_DECIMALS = 15
+SCORE_DECIMALS = 3
+
+
+class TitleTaken(Conflict):
+    default_detail = (
+        "A film with this title is on the shelf already. A remake carries its year: Dune (2021)."
+    )
+
+    def __init__(self, movie_id: int | None) -> None:
+        taken = {"code": "conflict", "message": self.default_detail, "movieId": movie_id}
+        super().__init__(details={"title": [taken]})
+
+
+class MovieQuerySet(models.QuerySet["Movie"]):
+    def with_stats(self) -> Self:
+        """With the film's numbers; the filter makes the join an inner one, free to start there."""
+        return self.filter(stats__isnull=False).select_related("stats")
+
+    def lock_row(self, pk: int) -> "Movie":
+        """Lock one film's own row until the transaction ends: editors wait, raters do not.
+
+        Raises NotFound.
+        """
+        movie = self.select_for_update(of=("self",), no_key=True).filter(pk=pk).first()
+        if movie is None:
+            raise NotFound("There is no such film.")
+        return movie
+
+    def titled(self, title: str) -> Self:
+        """The film that has this title, in any spelling that counts as the same."""
+        return self.filter(title_key=title_key(title))
+
+    def titled_like(self, folded: str) -> Self:
+        """Films whose title contains the text, which is folded already; '' is no filter."""
+        return self.filter(title_search__contains=folded) if folded else self
+
+    def rated_at_least(self, stars: int) -> Self:
+        """Films whose average, rounded half up to a whole, is at least `stars`; 0 is every film."""
+        return self.filter(stats__stars__gte=stars) if stars else self
+
+    def added_by(self, user: User) -> Self:
+        return self.filter(created_by=user)
+
+    def not_added_by(self, user: User) -> Self:
+        return self.filter(Q(created_by=None) | ~Q(created_by=user))
+
+    def require(self, pk: int) -> None:
+        """Raise NotFound unless there is this film."""
+        if not self.filter(pk=pk).exists():
+            raise NotFound("There is no such film.")
+
+    def lock(self, pk: int) -> "MovieStats":
+        """Lock one film until the transaction ends, by its row of numbers.
+
+        Everything that changes a film's ratings or reviews does this first, several films in
+        the order of their ids: so two writers wait for each other and never deadlock.
+        Raises NotFound.
+        """
+        stats = MovieStats.objects.select_for_update(no_key=True).filter(pk=pk).first()
+        if stats is None:
+            raise NotFound("There is no such film.")
+        return stats
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        """Delete films; the database takes their numbers, ratings and reviews along."""
+        with transaction.atomic():
+            ids = list(MovieStats.objects.filter(pk__in=self.values("pk")).locked_in_order())
+            return models.QuerySet.delete(Movie.objects.filter(pk__in=ids).order_by())
+
+    delete.alters_data = True  # type: ignore[attr-defined]  # Django's mark for templates
+    delete.queryset_only = True  # type: ignore[attr-defined]  # as on the method it replaces
+
+    def bulk_create(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise TypeError("A film needs its row of numbers: use save() or movies.seeding.")
+
+    def update(self, **fields: Any) -> int:
+        if "title" in fields:
+            raise TypeError("A title carries its keys: use save().")
+        return super().update(**fields)
+
+
+class Movie(models.Model):
+    title = models.CharField(max_length=MAX_TITLE_LENGTH)
+    title_key = models.TextField(editable=False)
+    title_search = models.TextField(editable=False)
+    release_date = models.DateField(null=True, blank=True)
+    synopsis = models.TextField(max_length=MAX_SYNOPSIS_LENGTH, blank=True, default="")
+    trailer_url = models.URLField(max_length=MAX_URL_LENGTH, null=True, blank=True)  # noqa: DJ001  # null on the wire
+    poster = models.ForeignKey(
+        "media.Media", null=True, blank=True, on_delete=models.DB_SET_NULL, related_name="+"
+    )
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        on_delete=models.DB_SET_NULL,
+        related_name="movies",
+        db_index=False,
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(default=timezone.now, editable=False)
+    version = models.PositiveIntegerField(default=1, editable=False)
+
+    objects = MovieQuerySet.as_manager()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["title_key"], name="movie_title_unique"),)
+        indexes = (
+            models.Index(F("created_at").desc(), F("id").desc(), name="movie_uploaded"),
+            models.Index(
+                F("release_date").desc(nulls_last=True),
+                F("created_at").desc(),
+                F("id").desc(),
+                name="movie_release_desc",
+            ),
+            models.Index(
+                F("release_date").asc(nulls_last=True),
+                F("created_at").desc(),
+                F("id").desc(),
+                name="movie_release_asc",
+            ),
+            models.Index(
+                "created_by", F("created_at").desc(), F("id").desc(), name="movie_of_member"
+            ),
+            GinIndex(OpClass("title_search", name="gin_trgm_ops"), name="movie_title_trigrams"),
+        )
+
+    stats: "MovieStats"
+    ratings: "models.Manager[Rating]"
+
+    def __str__(self) -> str:
+        return self.title
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save the film; a new one gets its row of numbers. Raises TitleTaken."""
+        is_new = self._state.adding
+        self.title_key = title_key(self.title)
+        self.title_search = search_fold(self.title)
+        with transaction.atomic():
+            try:
+                with constraint_raises("movie_title_unique", TitleTaken(None)):
+                    super().save(*args, **kwargs)
+            except TitleTaken as exc:
+                raise TitleTaken(self._who_has_the_title()) from exc
+            if is_new:
+                self.stats = MovieStats.objects.create(movie=self, created_at=self.created_at)
+
+    def edit(self, *, if_match: Sequence[str] | None = None, **fields: Any) -> "Movie":
+        """Change what its owner may change, as one edit, and give the film as it is then.
+
+        `if_match` holds the ETags one of which must name the current edit. Raises NotFound,
+        PreconditionFailed, TitleTaken.
+        """
+        with transaction.atomic():
+            movie = Movie.objects.with_stats().lock_row(self.pk)
+            if if_match is not None:
+                require_version(movie, if_match)
+            if fields:
+                for name, value in fields.items():
+                    setattr(movie, name, value)
+                movie.updated_at = timezone.now()
+                movie.version += 1
+                movie.save()
+        return movie
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        """Delete the film with its ratings and reviews. Raises NotFound when it is gone already."""
+        deleted = Movie.objects.filter(pk=self.pk).delete()
+        if not deleted[0]:
+            raise NotFound("There is no such film.")
+        return deleted
+
+    def _who_has_the_title(self) -> int | None:
+        return Movie.objects.filter(title_key=self.title_key).values_list("pk", flat=True).first()
+
+    @property
+    def poster_url(self) -> str | None:
+        return f"/media/{self.poster_id}" if self.poster_id else None
+
+
+class MovieStatsQuerySet(models.QuerySet["MovieStats"]):
+    def locked_in_order(self) -> Iterable[int]:
+        """Lock these films until the transaction ends, in the order of their ids; give the ids."""
+        return self.order_by("pk").select_for_update(no_key=True).values_list("pk", flat=True)
+
+    def move_rating(self, movie_id: int, *, old: int | None, new: int | None) -> None:
+        """Count one rating of a film that was `old` and is `new`; None is no rating."""
+        if old == new:
+            return
+        moves: dict[str, Any] = {}
+        if old is not None:
+            moves[f"rating_{old}"] = F(f"rating_{old}") - 1
+        if new is not None:
+            moves[f"rating_{new}"] = F(f"rating_{new}") + 1
+        models.QuerySet.update(self.filter(pk=movie_id), **moves)
+
+    def move_reviews(self, movie_id: int, by: int) -> None:
+        """Count `by` more visible reviews of a film."""
+        if by:
+            models.QuerySet.update(self.filter(pk=movie_id), review_count=F("review_count") + by)
+
+    def update(self, **fields: Any) -> NoReturn:
+        raise TypeError("The numbers of a film follow its rows: use recompute.")
+
+    def bulk_create(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise TypeError("The numbers of a film come with the film: use Movie.save().")
+
+
+def _rating_count() -> Any:
+    return F("rating_1") + F("rating_2") + F("rating_3") + F("rating_4") + F("rating_5")
+
+
+def _rating_sum() -> Any:
+    return (
+        F("rating_1")
+        + Value(2) * F("rating_2")
+        + Value(3) * F("rating_3")
+        + Value(4) * F("rating_4")
+        + Value(5) * F("rating_5")
+    )
+
+
+def _numeric(expression: Any) -> Cast:
+    return Cast(expression, models.DecimalField(max_digits=None, decimal_places=None))
+
+
+class MovieStats(models.Model):
+    """The numbers of one film: six counters that writes move, the rest derived by PostgreSQL.
+
+    They stand apart from Movie because a rating would otherwise rewrite every index of the film's
+    row, the title's trigrams included. Nobody ever writes an average. `created_at` is the film's
+    (it never changes), so that each order ends on its own index.
+    """
+
+    movie = models.OneToOneField(
+        Movie, primary_key=True, on_delete=models.DB_CASCADE, related_name="stats"
+    )
+    created_at = models.DateTimeField(editable=False)
+    rating_1 = models.PositiveIntegerField(default=0, editable=False)
+    rating_2 = models.PositiveIntegerField(default=0, editable=False)
+    rating_3 = models.PositiveIntegerField(default=0, editable=False)
+    rating_4 = models.PositiveIntegerField(default=0, editable=False)
+    rating_5 = models.PositiveIntegerField(default=0, editable=False)
+    review_count = models.PositiveIntegerField(default=0, editable=False)
+    rating_count = models.GeneratedField(
+        expression=_rating_count(),
+        output_field=models.IntegerField(),
+        db_persist=True,
+    )
+    average_rating = models.GeneratedField(
+        expression=Coalesce(
+            Round(
+                _numeric(_rating_sum()) / NullIf(_numeric(_rating_count()), Value(Decimal(0))),
+                AVERAGE_DECIMALS,
+            ),
+            Value(Decimal(0)),
+        ),
+        output_field=models.DecimalField(max_digits=16, decimal_places=AVERAGE_DECIMALS),
+        db_persist=True,
+    )
+    stars = models.GeneratedField(
+        expression=Coalesce(
+            Func(
+                _numeric(_rating_sum()) / NullIf(_numeric(_rating_count()), Value(Decimal(0)))
+                + Value(Decimal("0.5")),
+                function="FLOOR",
+            ),
+            Value(Decimal(0)),
+        ),
+        output_field=models.SmallIntegerField(),
+        db_persist=True,
+    )
+    score = models.GeneratedField(
+        expression=Case(
+            When(
+                Q(rating_1__gt=0)
+                | Q(rating_2__gt=0)
+                | Q(rating_3__gt=0)
+                | Q(rating_4__gt=0)
+                | Q(rating_5__gt=0),
+                then=Round(
+                    _numeric(_rating_sum() + Value(PRIOR_SUM))
+                    / _numeric(_rating_count() + Value(PRIOR_WEIGHT)),
+                    SCORE_DECIMALS,
+                ),
+            ),
+            default=None,
+        ),
+        output_field=models.DecimalField(max_digits=4, decimal_places=SCORE_DECIMALS, null=True),
+        db_persist=True,
+    )
+
+    objects = MovieStatsQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = "numbers of a film"
+        verbose_name_plural = "numbers of films"
+        indexes = (
+            models.Index(
+                F("review_count").desc(),
+                F("created_at").desc(),
+                F("movie").desc(),
+                name="stats_reviews",
+            ),
+            models.Index(
+                F("average_rating").desc(),
+                F("rating_count").desc(),
+                F("created_at").desc(),
+                F("movie").desc(),
+                name="stats_average",
+            ),
+            models.Index(
+                F("score").desc(nulls_last=True),
+                F("created_at").desc(),
+                F("movie").desc(),
+                name="stats_score",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"numbers of film {self.pk}"
+
+    @property
+    def distribution(self) -> dict[str, int]:
+        return {str(value): getattr(self, f"rating_{value}") for value in STARS}
+
+    @property
+    def shown_average(self) -> float:
+        """The mean, rounded half up to two decimals as the contract shows it."""
+        return shown_average(self.average_rating)
+
+
+def shown_average(average: Decimal) -> float:
+    """Give a mean as it is shown: rounded half up to two decimals."""
+    return float(average.quantize(Decimal("0.01"), rounding="ROUND_HALF_UP"))

@@ -1,0 +1,95 @@
+"""Films: the shelf, one film, adding, editing and deleting."""
+
+from typing import Any, cast
+
+from django.contrib.auth.models import AnonymousUser
+from django.db import transaction
+from drf_spectacular.utils import extend_schema
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
+
+from accounts.models import User
+from accounts.permissions import IsOwnerOrAdmin
+from media.models import Media
+from media.uploads import UploadAnswerSerializer, UploadParser, UploadSerializer, upload_answer
+from movies.listing import MovieList, MovieListParams
+from movies.models import Movie, MovieQuerySet
+from movies.ranking import current_ranks
+from movies.serializers import MovieSerializer
+from movies.versions import movie_etag
+from movieshelf.api.conditional import if_match_tags, is_known_to_client
+from movieshelf.api.views import ApiView, ApiViewSet
+
+
+class MovieViewSet(ApiViewSet):
+    serializer_class = MovieSerializer
+    permission_classes = (IsOwnerOrAdmin,)
+
+    def get_queryset(self) -> MovieQuerySet:
+        return Movie.objects.with_stats()
+
+    @extend_schema(parameters=[MovieListParams])
+    def list(self, request: Request) -> Response:
+        shelf = MovieList(
+            MovieListParams.parse(request), cast("User | AnonymousUser", request.user)
+        )
+        page = self.paginate_queryset(shelf)  # type: ignore[arg-type]  # slices like a queryset
+        answer = self.get_paginated_response(self.get_serializer(page, many=True).data)
+        if shelf.is_fuzzy:
+            answer.data["fuzzy"] = True
+        return answer
+
+    def retrieve(self, request: Request, pk: int) -> Response:
+        movie = self.get_object()
+        etag = movie_etag(movie, current_ranks().of(movie.stats.score))
+        if is_known_to_client(request, etag):
+            return Response(status=304, headers={"ETag": etag})
+        return Response(self.get_serializer(movie).data, headers={"ETag": etag})
+
+    def create(self, request: Request) -> Response:
+        asked = self.asked(data=request.data)
+        movie = asked.save(created_by=request.user)
+        return self.answer(movie, status=201, headers={"Location": f"/movies/{movie.pk}"})
+
+    def partial_update(self, request: Request, pk: int) -> Response:
+        movie = self.get_object()
+        asked = self.asked(movie, data=request.data, partial=True)
+        movie = movie.edit(if_match=if_match_tags(request), **asked.validated_data)
+        return self.answer(movie, status=200)
+
+    def destroy(self, request: Request, pk: int) -> Response:
+        self.get_object().delete()
+        return Response(status=204)
+
+    def asked(self, *args: Any, **kwargs: Any) -> BaseSerializer[Movie]:
+        serializer = self.get_serializer(*args, **kwargs)
+        serializer.is_valid(raise_exception=True)
+        return cast("BaseSerializer[Movie]", serializer)
+
+    def answer(
+        self, movie: Movie, *, status: int, headers: dict[str, str] | None = None
+    ) -> Response:
+        etag = movie_etag(movie, current_ranks().of(movie.stats.score))
+        body = self.get_serializer(movie).data
+        return Response(body, status=status, headers={"ETag": etag, **(headers or {})})
+
+
+class PosterView(ApiView):
+    queryset = Movie.objects.all()
+    serializer_class = UploadSerializer
+    permission_classes = (IsAuthenticated, IsOwnerOrAdmin)
+    parser_classes = (UploadParser,)
+
+    @extend_schema(responses={201: UploadAnswerSerializer})
+    def post(self, request: Request, pk: int) -> Response:
+        movie = self.get_object()
+        upload = self.get_serializer(data=request.data)
+        upload.is_valid(raise_exception=True)
+        with transaction.atomic():
+            poster = Media.objects.take(
+                upload.validated_data["image"], uploader=cast(User, request.user)
+            )
+            movie.edit(poster=poster)
+        return upload_answer(poster)

@@ -1,0 +1,68 @@
+"""Reading request bodies within a bound, sized in advance or chunked."""
+
+from collections.abc import Callable, Iterable
+from io import BytesIO
+from typing import IO, Any
+
+from django.conf import settings
+from django.http.request import HttpRequest, UnreadablePostError
+from rest_framework.request import Request
+
+from movieshelf.api.errors import InvalidInput, PayloadTooLarge
+
+WSGIApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+# What multipart framing and small fields may add to the bytes of an upload.
+MULTIPART_SLACK_BYTES = 64 * 1024
+
+
+def declared_length(request: HttpRequest | Request) -> int:
+    """Give the Content-Length, 0 where there is none."""
+    digits = request.META.get("CONTENT_LENGTH") or "0"
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 19 else 0
+
+
+def read_bounded(stream: IO[bytes] | None, request: HttpRequest | Request, max_bytes: int) -> bytes:
+    """Read a whole body of at most `max_bytes`, refusing a larger one before reading it.
+
+    Raises PayloadTooLarge, or InvalidInput when the client went away in the middle.
+    """
+    if declared_length(request) > max_bytes:
+        raise PayloadTooLarge(f"The body is over the limit of {max_bytes:,} bytes.")
+    if stream is None:
+        return b""
+    try:
+        body = stream.read(max_bytes + 1)
+    except (UnreadablePostError, OSError) as exc:
+        raise InvalidInput("The body ended before it was complete.") from exc
+    if len(body) > max_bytes:
+        raise PayloadTooLarge(f"The body is over the limit of {max_bytes:,} bytes.")
+    if len(body) < declared_length(request):
+        raise InvalidInput("The body ended before it was complete.")
+    return body
+
+
+def readable_chunked_bodies(application: WSGIApplication) -> WSGIApplication:
+    """Give chunked bodies the length that Django needs to see them at all.
+
+    Django reads CONTENT_LENGTH bytes, so a chunked body would look empty. One that is longer than
+    anything we take is cut one byte over the bound, and so refused where bodies are measured.
+    """
+
+    def wrapped(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower():
+            bound = settings.MEDIA_MAX_BYTES + MULTIPART_SLACK_BYTES
+            body = _read_up_to(environ["wsgi.input"], bound + 1)
+            environ["CONTENT_LENGTH"] = str(len(body))
+            environ["wsgi.input"] = BytesIO(body)
+        return application(environ, start_response)
+
+    return wrapped
+
+
+def _read_up_to(stream: IO[bytes], most: int) -> bytes:
+    parts, left = [], most
+    while left and (part := stream.read(min(left, 64 * 1024))):
+        parts.append(part)
+        left -= len(part)
+    return b"".join(parts)

@@ -1,0 +1,47 @@
+"""JSON out: one media type, written by orjson."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+
+JSON_TYPE = "application/json"
+
+
+def to_json(data: Any) -> bytes:
+    """Give the UTF-8 JSON of plain data; datetimes in UTC end in `Z`, Decimals become numbers."""
+    return orjson.dumps(data, default=_plain, option=orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS)
+
+
+def _plain(value: Any) -> Any:
+    """Bring DRF's wrappers (ReturnDict, ErrorDetail, lazy text) to what orjson knows."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, list | tuple):
+        return list(value)
+    return str(value)
+
+
+class ORJSONRenderer(BaseRenderer):
+    media_type = JSON_TYPE
+    format = "json"
+    charset = None
+
+    def render(
+        self,
+        data: Any,
+        accepted_media_type: str | None = None,
+        renderer_context: Mapping[str, Any] | None = None,
+    ) -> bytes:
+        return b"" if data is None else to_json(data)
+
+
+class AcceptNegotiation(DefaultContentNegotiation):
+    """DRF's negotiation; an empty `Accept` asks for nothing in particular (RFC 9110, 12.5.1)."""
+
+    def get_accept_list(self, request: Request) -> list[str]:
+        header = request.META.get("HTTP_ACCEPT", "").strip() or "*/*"
+        return [token.strip() for token in header.split(",")]

@@ -1,0 +1,75 @@
+"""What every view of the API does the same way: the order of checks, and caching headers."""
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.utils.cache import patch_vary_headers
+from rest_framework import generics, viewsets
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from movieshelf.api.errors import MethodNotAllowed, Unavailable
+from movieshelf.api.pagination import NumberedPagination
+from movieshelf.api.serializers import refuse_broken_query
+
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+
+
+class ApiMixin(APIView):
+    """The ground rules of contract section 1 for one view."""
+
+    pagination_class = NumberedPagination
+    # Answers that belong to one person are never kept, whoever asks.
+    personal = False
+    # Reads, login, refresh and logout go on while READ_ONLY is on.
+    works_read_only = False
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Refuse a method before asking who is there; DRF would ask first."""
+        if request.method not in self.allowed_methods:
+            raise MethodNotAllowed(headers={"Allow": ", ".join(self.allowed_methods)})
+        super().initial(request, *args, **kwargs)
+        if settings.READ_ONLY and request.method not in SAFE_METHODS and not self.works_read_only:
+            raise Unavailable("MovieShelf is read-only for a while.", retry_after=60)
+        refuse_broken_query(request)
+
+    def get_authenticate_header(self, request: Request) -> str:
+        """Name the scheme on every 401; DRF would turn one without a scheme into a 403."""
+        return "Bearer"
+
+    def options(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Say what is allowed here; a CORS preflight is answered before it comes to this."""
+        return Response(status=204, headers={"Allow": ", ".join(self.allowed_methods)})
+
+    def finalize_response(
+        self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
+    ) -> HttpResponseBase:
+        response = super().finalize_response(request, response, *args, **kwargs)
+        patch_vary_headers(response, ["Authorization"])
+        response.headers.setdefault("Cache-Control", self.cache_control(request, response))
+        return response
+
+    def cache_control(self, request: Request, response: HttpResponseBase) -> str:
+        if self.personal or response.status_code >= 400 or request.method not in SAFE_METHODS:
+            return "no-store"
+        # Kept by the browser at most, and shown only after asking us.
+        return "private, no-cache" if _has_credentials(request) else "no-cache"
+
+    @property
+    def allowed_methods(self) -> list[str]:
+        return [method.upper() for method in self.http_method_names if hasattr(self, method)]
+
+
+class ApiView(ApiMixin, generics.GenericAPIView[Any]):
+    """The base of a view that is one verb on one thing."""
+
+
+class ApiViewSet(ApiMixin, viewsets.GenericViewSet[Any]):
+    """The base of a view over a kind of thing."""
+
+
+def _has_credentials(request: HttpRequest | Request) -> bool:
+    return "HTTP_AUTHORIZATION" in request.META

@@ -1,0 +1,384 @@
+"""Every setting of MovieShelf, read from the environment, top to bottom like a form.
+
+Variables may also stand in a `.env` file beside manage.py; the environment wins. `.env.example`
+lists them all with their defaults. With `DEBUG` off, an unsafe or missing value is refused at the
+start by `movieshelf.checks`, which names it.
+"""
+
+import sys
+import warnings
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import environ
+
+from movieshelf import checks
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = environ.Env(
+    DEBUG=(bool, False),
+    SECRET_KEY=(str, ""),
+    JWT_SIGNING_KEY=(str, ""),
+    JWT_OLD_SIGNING_KEYS=(list, []),
+    ALLOWED_HOSTS=(list, []),
+    DATABASE_URL=(str, ""),
+    DATABASE_POOL_MAX=(int, 10),
+    DATABASE_POOL_TIMEOUT_SECONDS=(float, 5.0),
+    DATABASE_STATEMENT_TIMEOUT_MS=(int, 10_000),
+    DATABASE_LOCK_TIMEOUT_MS=(int, 3_000),
+    REDIS_URL=(str, ""),
+    CORS_ALLOWED_ORIGINS=(list, []),
+    TRUSTED_PROXIES=(int, 0),
+    WEB_PROCESSES=(int, 2),
+    RATELIMIT_ENABLE=(bool, True),
+    READ_ONLY=(bool, False),
+    EMAIL_URL=(str, ""),
+    DEFAULT_FROM_EMAIL=(str, "MovieShelf <shelf@localhost>"),
+    COOKIE_SECURE=(bool, None),
+    COOKIE_SAMESITE=(str, "Strict"),
+    ACCESS_TOKEN_MINUTES=(int, 15),
+    REFRESH_TOKEN_DAYS=(int, 14),
+    LOGIN_DAYS=(int, 90),
+    REFRESH_GRACE_SECONDS=(int, 10),
+    ARGON2_MEMORY_KIB=(int, 19_456),
+    ARGON2_TIME_COST=(int, 2),
+    ARGON2_PARALLELISM=(int, 1),
+    PASSWORD_HASHES_AT_ONCE=(int, 2),
+    BODY_MAX_BYTES=(int, 1024 * 1024),
+    MEDIA_MAX_BYTES=(int, 5 * 1024 * 1024),
+    MEDIA_MAX_PIXELS=(int, 40_000_000),
+    MEDIA_MAX_SIDE=(int, 16_000),
+    MEDIA_DECODES_AT_ONCE=(int, 2),
+    RANK_MAX_AGE_SECONDS=(float, 3.0),
+    LOG_LEVEL=(str, "INFO"),
+    TEST_RUN=(str, "0"),
+)
+environ.Env.read_env(BASE_DIR / ".env")
+
+# --- What kind of run this is -------------------------------------------------------------------
+
+DEBUG = env("DEBUG")
+TESTING = "pytest" in sys.modules
+SECRET_KEY = env("SECRET_KEY")
+ALLOWED_HOSTS = env("ALLOWED_HOSTS") or (["127.0.0.1", "localhost", "[::1]"] if DEBUG else [])
+READ_ONLY = env("READ_ONLY")
+WEB_PROCESSES = env("WEB_PROCESSES")
+
+# --- What it is made of -------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "corsheaders",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "movieshelf",
+    "media",
+    "accounts",
+    "movies",
+    "ratings",
+    "reviews",
+]
+
+# The first adds what every answer carries and turns what others refused into the envelope, so it
+# stands outside of everything that can refuse.
+MIDDLEWARE = [
+    "movieshelf.middleware.EnvelopeMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "movieshelf.middleware.PageCspMiddleware",
+    "movieshelf.middleware.ExactOriginCorsMiddleware",
+    "movieshelf.middleware.HostCheckMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+]
+
+SILENCED_SYSTEM_CHECKS = [
+    # LogEntry.user cascades in Python to a model whose avatar is set to null by the database. The
+    # check fears deletions that cascade past signals; setting to null deletes nothing.
+    "fields.E323",
+    # E-mail addresses are unique by `email_key`, where accounts.backends looks them up.
+    "auth.W004",
+    # TLS ends at the proxy in front, which redirects; a redirect here would drop a POST's body.
+    "security.W008",
+    # Preloading HSTS binds a domain for good: the operator's decision, not ours.
+    "security.W021",
+]
+
+ROOT_URLCONF = "movieshelf.urls"
+WSGI_APPLICATION = "movieshelf.wsgi.application"
+APPEND_SLASH = False
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+# The image collects the assets; a checkout finds them in the packages.
+WHITENOISE_USE_FINDERS = not STATIC_ROOT.is_dir()
+WHITENOISE_AUTOREFRESH = False
+warnings.filterwarnings("ignore", message="No directory at", module="whitenoise")
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_I18N = False
+USE_TZ = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- Where it keeps things ----------------------------------------------------------------------
+
+
+def _database() -> dict[str, Any]:
+    if env("DATABASE_URL"):
+        return dict(env.db_url("DATABASE_URL"))
+    # Only development and tests use the embedded server, so only they import it.
+    from movieshelf import embedded
+
+    return {"ENGINE": "django.db.backends.postgresql", **embedded.django_database()}
+
+
+def _redis_url() -> str:
+    if env("REDIS_URL") or env("DATABASE_URL"):
+        return str(env("REDIS_URL"))
+    from movieshelf import embedded
+
+    return embedded.valkey_url()
+
+
+DATABASES = {
+    "default": {
+        **_database(),
+        "TEST": {"NAME": f"test_movieshelf_{env('TEST_RUN')}"},
+        "CONN_MAX_AGE": 0,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {
+            "pool": {
+                "min_size": 1,
+                "max_size": env("DATABASE_POOL_MAX"),
+                "timeout": env("DATABASE_POOL_TIMEOUT_SECONDS"),
+            },
+            "application_name": "movieshelf",
+            "connect_timeout": 3,
+            "options": (
+                f"-c statement_timeout={env('DATABASE_STATEMENT_TIMEOUT_MS')}"
+                f" -c lock_timeout={env('DATABASE_LOCK_TIMEOUT_MS')}"
+                " -c idle_in_transaction_session_timeout=15000"
+                " -c pg_trgm.word_similarity_threshold=0.3"
+            ),
+        },
+    }
+}
+
+REDIS_URL = _redis_url()
+CACHES: dict[str, dict[str, Any]] = {
+    # Django's own per-process cache stands in where no Valkey is: right for a single process.
+    "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+}
+if REDIS_URL:
+    CACHES["default"] = {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": "movieshelf",
+        "OPTIONS": {
+            "SOCKET_CONNECT_TIMEOUT": 0.25,
+            "SOCKET_TIMEOUT": 0.25,
+        },
+    }
+
+# --- Who may talk to it -------------------------------------------------------------------------
+
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["accounts.backends.EmailBackend"]
+PASSWORD_HASHERS = ["accounts.hashers.BoundedArgon2PasswordHasher"]
+ARGON2_MEMORY_KIB = env("ARGON2_MEMORY_KIB")
+ARGON2_TIME_COST = env("ARGON2_TIME_COST")
+ARGON2_PARALLELISM = env("ARGON2_PARALLELISM")
+PASSWORD_HASHES_AT_ONCE = env("PASSWORD_HASHES_AT_ONCE")
+AUTH_PASSWORD_VALIDATORS = [
+    {
+        "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
+        "OPTIONS": {"user_attributes": ("name", "email")},
+    },
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 10},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+
+JWT_SIGNING_KEY = env("JWT_SIGNING_KEY")
+JWT_OLD_SIGNING_KEYS = env("JWT_OLD_SIGNING_KEYS")
+ACCESS_TOKEN_LIFETIME = timedelta(minutes=env("ACCESS_TOKEN_MINUTES"))
+REFRESH_TOKEN_LIFETIME = timedelta(days=env("REFRESH_TOKEN_DAYS"))
+LOGIN_LIFETIME = timedelta(days=env("LOGIN_DAYS"))
+REFRESH_GRACE = timedelta(seconds=env("REFRESH_GRACE_SECONDS"))
+SIMPLE_JWT = {
+    "ALGORITHM": "HS256",
+    "SIGNING_KEY": JWT_SIGNING_KEY,
+    "ISSUER": "movieshelf",
+    "AUDIENCE": "movieshelf",
+    "ACCESS_TOKEN_LIFETIME": ACCESS_TOKEN_LIFETIME,
+    "REFRESH_TOKEN_LIFETIME": REFRESH_TOKEN_LIFETIME,
+    "USER_ID_CLAIM": "sub",
+    "UPDATE_LAST_LOGIN": False,
+}
+
+COOKIE_SECURE = (not DEBUG) if env("COOKIE_SECURE") is None else env("COOKIE_SECURE")
+REFRESH_COOKIE_NAME = "__Secure-refresh_token" if COOKIE_SECURE else "refresh_token"
+REFRESH_COOKIE_SAMESITE = env("COOKIE_SAMESITE")
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = COOKIE_SECURE
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Strict"
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = "/admin"
+CSRF_COOKIE_HTTPONLY = True
+
+TRUSTED_PROXIES = env("TRUSTED_PROXIES")
+if TRUSTED_PROXIES:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+CORS_ALLOWED_ORIGINS = env("CORS_ALLOWED_ORIGINS")
+CORS_ALLOW_CREDENTIALS = True
+CORS_ALLOW_HEADERS = [
+    "accept",
+    "authorization",
+    "content-type",
+    "idempotency-key",
+    "if-match",
+    "if-none-match",
+    "x-request-id",
+]
+CORS_EXPOSE_HEADERS = [
+    "Retry-After",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Location",
+    "ETag",
+    "X-Request-Id",
+    "Idempotent-Replayed",
+]
+
+# --- What every answer says to the browser ------------------------------------------------------
+
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "no-referrer"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+SECURE_HSTS_SECONDS = 31_536_000
+SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+SECURE_SSL_REDIRECT = False
+SECURE_CSP = {
+    "default-src": ["'none'"],
+    "base-uri": ["'none'"],
+    "form-action": ["'none'"],
+    "frame-ancestors": ["'none'"],
+}
+# The admin and the reference are pages; they load their own assets and nothing from elsewhere.
+PAGE_CSP = {
+    "default-src": ["'self'"],
+    "base-uri": ["'self'"],
+    "form-action": ["'self'"],
+    "frame-ancestors": ["'none'"],
+    "img-src": ["'self'", "data:"],
+    "object-src": ["'none'"],
+    "script-src": ["'self'"],
+    "script-src-attr": ["'none'"],
+    "style-src": ["'self'", "'unsafe-inline'"],
+}
+
+# --- How much it takes --------------------------------------------------------------------------
+
+BODY_MAX_BYTES = env("BODY_MAX_BYTES")
+MEDIA_MAX_BYTES = env("MEDIA_MAX_BYTES")
+MEDIA_MAX_PIXELS = env("MEDIA_MAX_PIXELS")
+MEDIA_MAX_SIDE = env("MEDIA_MAX_SIDE")
+MEDIA_DECODES_AT_ONCE = env("MEDIA_DECODES_AT_ONCE")
+# What Django itself reads is the admin's forms; the API's bodies are read by our own parsers.
+DATA_UPLOAD_MAX_MEMORY_SIZE = BODY_MAX_BYTES
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000
+DATA_UPLOAD_MAX_NUMBER_FILES = 10
+FILE_UPLOAD_HANDLERS = ["media.uploads.BoundedUploadHandler"]
+RATELIMIT_ENABLE = env("RATELIMIT_ENABLE")
+RANK_MAX_AGE_SECONDS = env("RANK_MAX_AGE_SECONDS")
+
+# --- How it answers -----------------------------------------------------------------------------
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.SessionTokenAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticatedOrReadOnly"],
+    "DEFAULT_PARSER_CLASSES": ["movieshelf.api.parsing.StrictJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["movieshelf.api.rendering.ORJSONRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "movieshelf.api.rendering.AcceptNegotiation",
+    "DEFAULT_SCHEMA_CLASS": "movieshelf.api.schema.MovieShelfSchema",
+    "EXCEPTION_HANDLER": "movieshelf.api.errors.exception_handler",
+    "URL_FORMAT_OVERRIDE": None,
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "MovieShelf",
+    "VERSION": "1.0.0",
+    "DESCRIPTION": "The backend of a community film shelf.",
+    "OAS_VERSION": "3.1.1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SCHEMA_PATH_PREFIX": "",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+}
+
+# --- Whom it writes to --------------------------------------------------------------------------
+
+DEFAULT_FROM_EMAIL = env("DEFAULT_FROM_EMAIL")
+if env("EMAIL_URL"):
+    vars().update(env.email_url("EMAIL_URL"))
+else:
+    EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"request_id": {"()": "movieshelf.logs.RequestIdFilter"}},
+    "formatters": {
+        "line": {
+            "format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s",
+        },
+    },
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "filters": ["request_id"],
+            "formatter": "line",
+        },
+    },
+    "root": {"handlers": ["console"], "level": env("LOG_LEVEL")},
+    "loggers": {
+        # 4xx answers are the caller's business; Django would log each as a warning.
+        "django.request": {"level": "ERROR"},
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
+    },
+}
+
+if not DEBUG and not TESTING:
+    checks.refuse_unsafe(vars())

@@ -1,0 +1,47 @@
+"""Every route of MovieShelf on one page, in the order of the contract."""
+
+from django.contrib import admin
+from django.urls import path, register_converter
+from django.views.generic import RedirectView
+
+from accounts.views import AvatarView, LoginView, LogoutView, MeView, RefreshView, RegisterView
+from media.views import serve_media
+from movies.views import MovieViewSet, PosterView
+from movieshelf.converters import IdConverter
+from movieshelf.docs import DocsView, OpenAPIView
+from movieshelf.health import healthz, readyz
+from ratings.views import MovieRatingView
+from reviews.views import MovieReviewsView, ReviewViewSet
+
+register_converter(IdConverter, "id")
+
+urlpatterns = [
+    path("auth/register", RegisterView.as_view()),
+    path("auth/login", LoginView.as_view()),
+    path("auth/refresh", RefreshView.as_view()),
+    path("auth/logout", LogoutView.as_view()),
+    path("users/me", MeView.as_view()),
+    path("users/me/avatar", AvatarView.as_view()),
+    path("movies", MovieViewSet.as_view({"get": "list", "post": "create"})),
+    path(
+        "movies/<id:pk>",
+        MovieViewSet.as_view({"get": "retrieve", "patch": "partial_update", "delete": "destroy"}),
+    ),
+    path("movies/<id:pk>/poster", PosterView.as_view()),
+    path("movies/<id:movie_id>/reviews", MovieReviewsView.as_view()),
+    path("movies/<id:movie_id>/rating", MovieRatingView.as_view()),
+    path(
+        "reviews/<id:pk>",
+        ReviewViewSet.as_view({"get": "retrieve", "patch": "partial_update", "delete": "destroy"}),
+    ),
+    path("media/<uuid:pk>", serve_media),
+    path("healthz", healthz),
+    path("readyz", readyz),
+    path("openapi.json", OpenAPIView.as_view(), name="openapi"),
+    path("docs", DocsView.as_view()),
+    path("admin", RedirectView.as_view(url="/admin/")),
+    path("admin/", admin.site.urls),
+]
+
+handler404 = "movieshelf.middleware.not_found"
+handler500 = "movieshelf.middleware.server_error"

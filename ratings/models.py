@@ -1,0 +1,154 @@
+"""Ratings: one per member and film."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NoReturn, Self
+
+from django.conf import settings
+from django.db import connection, models, transaction
+from django.utils import timezone
+
+from accounts.models import User
+from movies.models import STARS, Movie, MovieStats
+
+COUNTED_COLUMNS = frozenset({"value", "movie", "movie_id"})
+
+
+class RatingQuerySet(models.QuerySet["Rating"]):
+    def rate(self, *, user: User, movie_id: int, value: int) -> "Rating":
+        """Set the member's rating of one film, replacing an earlier one. Raises NotFound."""
+        with transaction.atomic():
+            Movie.objects.lock(movie_id)
+            rating = self.filter(user=user, movie_id=movie_id).first() or Rating(
+                user=user, movie_id=movie_id
+            )
+            rating.value = value
+            rating.save_locked()
+        return rating
+
+    def unrate(self, *, user: User, movie_id: int) -> bool:
+        """Take the member's rating of one film back; say whether there was one."""
+        with transaction.atomic():
+            Movie.objects.lock(movie_id)
+            rating = self.filter(user=user, movie_id=movie_id).first()
+            if rating is not None:
+                rating.delete()
+        return rating is not None
+
+    def of(self, user: User) -> Self:
+        return self.filter(user=user)
+
+    def withdraw(self, user_ids: Sequence[int]) -> int:
+        """Delete all ratings of these members in one statement, and count each film down.
+
+        Their films must be locked. Gives the number of ratings.
+        """
+        moves = ", ".join(f"rating_{v} = stats.rating_{v} - gone.rating_{v}" for v in STARS)
+        counts = ", ".join(f"count(*) FILTER (WHERE value = {v}) AS rating_{v}" for v in STARS)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"""
+                WITH rows AS (
+                    DELETE FROM ratings_rating WHERE user_id = ANY(%s) RETURNING movie_id, value
+                ), gone AS (
+                    SELECT movie_id, {counts} FROM rows GROUP BY movie_id
+                ), moved AS (
+                    UPDATE movies_moviestats stats SET {moves} FROM gone
+                    WHERE stats.movie_id = gone.movie_id
+                )
+                SELECT count(*) FROM rows
+                """,  # the columns are ours
+                [list(user_ids)],
+            )
+            row = cursor.fetchone()
+        return int(row[0]) if row else 0
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        """Delete ratings one by one under the locks of their films, in the order of their ids."""
+        with transaction.atomic():
+            films = set(self.order_by().values_list("movie_id", flat=True))
+            list(MovieStats.objects.filter(pk__in=films).locked_in_order())
+            return super().delete()
+
+    delete.alters_data = True  # type: ignore[attr-defined]  # Django's mark for templates
+    delete.queryset_only = True  # type: ignore[attr-defined]  # as on the method it replaces
+
+    def update(self, **fields: Any) -> int:
+        if COUNTED_COLUMNS & fields.keys():
+            raise TypeError("A changed rating moves its film's counters: use rate() or save().")
+        return super().update(**fields)
+
+    def bulk_create(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise TypeError("A new rating moves its film's counters: use rate() or save().")
+
+    def bulk_update(
+        self, objs: Iterable["Rating"], fields: Iterable[str], *args: Any, **kwargs: Any
+    ) -> int:
+        if COUNTED_COLUMNS & set(fields):
+            raise TypeError("A changed rating moves its film's counters: use rate() or save().")
+        return super().bulk_update(objs, fields, *args, **kwargs)
+
+
+class Rating(models.Model):
+    # The constraint and the index below begin with these columns, so they need none of their own.
+    movie = models.ForeignKey(
+        Movie, on_delete=models.DB_CASCADE, related_name="ratings", db_index=False
+    )
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.DB_CASCADE,
+        related_name="ratings",
+        db_index=False,
+    )
+    value = models.PositiveSmallIntegerField(choices=[(value, "★" * value) for value in STARS])
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = RatingQuerySet.as_manager()
+
+    # What the film's counters hold of this row; None while they hold nothing.
+    counted_value: int | None = None
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["movie", "user"], name="rating_once_per_member"),
+            models.CheckConstraint(
+                condition=models.Q(value__gte=1, value__lte=5), name="rating_from_1_to_5"
+            ),
+        )
+        indexes = (models.Index("user", models.F("updated_at").desc(), name="rating_of_member"),)
+
+    def __str__(self) -> str:
+        return f"{self.value} of user {self.user_id} for film {self.movie_id}"
+
+    @classmethod
+    def from_db(cls, *args: Any, **kwargs: Any) -> Self:
+        rating = super().from_db(*args, **kwargs)
+        if "value" not in rating.get_deferred_fields():
+            rating.counted_value = rating.value
+        return rating
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save the rating under the lock of its film, which counts it in the same transaction."""
+        with transaction.atomic():
+            self.lock_film()
+            self.save_locked(*args, **kwargs)
+
+    def save_locked(self, *args: Any, **kwargs: Any) -> None:
+        """Save the rating where its film is locked and its row was read after that."""
+        self.updated_at = timezone.now()
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        with transaction.atomic():
+            self.lock_film()
+            return super().delete(*args, **kwargs)
+
+    def lock_film(self) -> None:
+        """Lock the film, then read again what it counts: another may have changed it meanwhile."""
+        Movie.objects.lock(self.movie_id)
+        if self.pk is None:
+            return
+        counted = Rating.objects.filter(pk=self.pk).values_list("movie_id", "value").first()
+        if counted and counted[0] != self.movie_id:
+            raise ValueError("A rating stays with its film.")
+        self.counted_value = counted[1] if counted else None

@@ -1,0 +1,38 @@
+"""The JSON of a rating, in and out."""
+
+from rest_framework import serializers
+
+from movies.models import STARS
+from movies.serializers import AverageField, DistributionField
+from movieshelf.api.fields import WholeNumberField
+from movieshelf.api.serializers import CamelCaseModelSerializer
+from ratings.models import Rating
+
+
+class RatingSerializer(CamelCaseModelSerializer[Rating]):
+    """One's own rating of a film."""
+
+    value = WholeNumberField(min_value=min(STARS), max_value=max(STARS))
+    movie_id = serializers.IntegerField(read_only=True)
+    user_id = serializers.IntegerField(read_only=True)
+
+    class Meta:
+        model = Rating
+        fields = ("id", "movie_id", "user_id", "value", "created_at", "updated_at")
+        read_only_fields = ("id", "created_at", "updated_at")
+
+
+class RatedSerializer(RatingSerializer):
+    """A rating just given, with the film's numbers right after it."""
+
+    average_rating = AverageField(source="movie.stats.average_rating", read_only=True)
+    rating_count = serializers.IntegerField(source="movie.stats.rating_count", read_only=True)
+    rating_distribution = DistributionField(source="movie.stats")
+
+    class Meta(RatingSerializer.Meta):
+        fields = (
+            *RatingSerializer.Meta.fields,
+            "average_rating",
+            "rating_count",
+            "rating_distribution",
+        )

@@ -1,0 +1,44 @@
+"""One's own rating of a film."""
+
+from typing import cast
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.models import User
+from movies.models import Movie
+from movieshelf.api.errors import NotFound
+from movieshelf.api.views import ApiView
+from ratings.models import Rating, RatingQuerySet
+from ratings.serializers import RatedSerializer, RatingSerializer
+
+
+class MovieRatingView(ApiView):
+    serializer_class = RatingSerializer
+    permission_classes = (IsAuthenticated,)
+    lookup_url_kwarg = "movie_id"
+    lookup_field = "movie_id"
+    personal = True
+
+    def get_queryset(self) -> RatingQuerySet:
+        return Rating.objects.of(cast(User, self.request.user))
+
+    def get(self, request: Request, movie_id: int) -> Response:
+        return Response(self.get_serializer(self.get_object()).data)
+
+    @extend_schema(responses=RatedSerializer)
+    def put(self, request: Request, movie_id: int) -> Response:
+        Movie.objects.require(movie_id)
+        asked = self.get_serializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        rating = Rating.objects.rate(
+            user=cast(User, request.user), movie_id=movie_id, value=asked.validated_data["value"]
+        )
+        return Response(RatedSerializer(rating).data)
+
+    def delete(self, request: Request, movie_id: int) -> Response:
+        if not Rating.objects.unrate(user=cast(User, request.user), movie_id=movie_id):
+            raise NotFound("You have not rated this film.")
+        return Response(status=204)

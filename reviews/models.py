@@ -1,0 +1,199 @@
+"""Reviews: what members write about films, and what moderators hide."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NoReturn, Self
+
+from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
+from django.db import connection, models, transaction
+from django.db.models import F, OuterRef, Q, Subquery
+from django.utils import timezone
+
+from accounts.models import User
+from movies.models import Movie, MovieStats
+from movieshelf.api.errors import NotFound
+from ratings.models import Rating
+
+MAX_CONTENT_LENGTH = 5_000
+MAX_REASON_LENGTH = 500
+COUNTED_COLUMNS = frozenset({"is_hidden", "movie", "movie_id"})
+
+
+class ReviewQuerySet(models.QuerySet["Review"]):
+    def write(self, *, user: User, movie_id: int, content: str) -> "Review":
+        """Add a member's review of one film. Raises NotFound."""
+        review = Review(user=user, movie_id=movie_id, content=content)
+        review.save()
+        return review
+
+    def visible_to(self, viewer: User | AnonymousUser) -> Self:
+        """What this viewer may see: hidden reviews are for their author and admins."""
+        if viewer.is_anonymous:
+            return self.filter(is_hidden=False)
+        return self if viewer.is_admin else self.filter(Q(is_hidden=False) | Q(user=viewer))
+
+    def for_reading(self) -> Self:
+        """With the author, and what they rated the film."""
+        rated = Rating.objects.filter(movie=OuterRef("movie"), user=OuterRef("user"))
+        return self.select_related("user").annotate(rating=Subquery(rated.values("value")[:1]))
+
+    def newest_first(self) -> Self:
+        return self.order_by(F("created_at").desc(), F("pk").desc())
+
+    def oldest_first(self) -> Self:
+        return self.order_by("created_at", "pk")
+
+    def withdraw(self, user_ids: Sequence[int]) -> int:
+        """Delete all reviews of these members in one statement, and count each film down.
+
+        Their films must be locked. Gives the number of reviews.
+        """
+        with connection.cursor() as cursor:
+            cursor.execute(
+                """
+                WITH rows AS (
+                    DELETE FROM reviews_review WHERE user_id = ANY(%s)
+                    RETURNING movie_id, is_hidden
+                ), gone AS (
+                    SELECT movie_id, count(*) FILTER (WHERE NOT is_hidden) AS visible
+                    FROM rows GROUP BY movie_id
+                ), moved AS (
+                    UPDATE movies_moviestats stats SET review_count = review_count - gone.visible
+                    FROM gone WHERE stats.movie_id = gone.movie_id
+                )
+                SELECT count(*) FROM rows
+                """,
+                [list(user_ids)],
+            )
+            row = cursor.fetchone()
+        return int(row[0]) if row else 0
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        """Delete reviews one by one under the locks of their films, in the order of their ids."""
+        with transaction.atomic():
+            films = set(self.order_by().values_list("movie_id", flat=True))
+            list(MovieStats.objects.filter(pk__in=films).locked_in_order())
+            return super().delete()
+
+    delete.alters_data = True  # type: ignore[attr-defined]  # Django's mark for templates
+    delete.queryset_only = True  # type: ignore[attr-defined]  # as on the method it replaces
+
+    def update(self, **fields: Any) -> int:
+        if COUNTED_COLUMNS & fields.keys():
+            raise TypeError("A hidden review moves its film's counter: use hide() or show().")
+        return super().update(**fields)
+
+    def bulk_create(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise TypeError("A new review moves its film's counter: use write() or save().")
+
+    def bulk_update(
+        self, objs: Iterable["Review"], fields: Iterable[str], *args: Any, **kwargs: Any
+    ) -> int:
+        if COUNTED_COLUMNS & set(fields):
+            raise TypeError("A hidden review moves its film's counter: use hide() or show().")
+        return super().bulk_update(objs, fields, *args, **kwargs)
+
+
+class Review(models.Model):
+    # The indexes below begin with these columns, so they need none of their own.
+    movie = models.ForeignKey(
+        Movie, on_delete=models.DB_CASCADE, related_name="reviews", db_index=False
+    )
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.DB_CASCADE,
+        related_name="reviews",
+        db_index=False,
+    )
+    content = models.TextField(max_length=MAX_CONTENT_LENGTH)
+    is_hidden = models.BooleanField(default=False, editable=False)
+    hidden_at = models.DateTimeField(null=True, blank=True, editable=False)
+    hidden_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        editable=False,
+        on_delete=models.DB_SET_NULL,
+        related_name="+",
+        db_index=False,
+    )
+    hidden_reason = models.CharField(max_length=MAX_REASON_LENGTH, blank=True, editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = ReviewQuerySet.as_manager()
+
+    # Whether the film's counter holds this row.
+    is_counted = False
+
+    class Meta:
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(is_hidden=False, hidden_at=None)
+                | Q(is_hidden=True, hidden_at__isnull=False),
+                name="review_hidden_since",
+            ),
+        )
+        indexes = (
+            models.Index("movie", F("created_at").desc(), F("id").desc(), name="review_of_film"),
+            models.Index("user", F("created_at").desc(), name="review_of_member"),
+        )
+
+    def __str__(self) -> str:
+        return f"review {self.pk} of film {self.movie_id}"
+
+    @classmethod
+    def from_db(cls, *args: Any, **kwargs: Any) -> Self:
+        review = super().from_db(*args, **kwargs)
+        review.is_counted = "is_hidden" not in review.get_deferred_fields() and not review.is_hidden
+        return review
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save the review under the lock of its film, which counts it in the same transaction."""
+        with transaction.atomic():
+            self.lock_film()
+            super().save(*args, **kwargs)
+
+    def edit(self, content: str) -> None:
+        """Change the text; a hidden review stays hidden. Raises NotFound when it is gone."""
+        self.content = content
+        self.updated_at = timezone.now()
+        self._save_fields("content", "updated_at")
+
+    def hide(self, *, by: User, reason: str = "") -> None:
+        """Take the review out of every count and every read but its author's and admins'."""
+        self.is_hidden, self.hidden_at, self.hidden_by = True, timezone.now(), by
+        self.hidden_reason = reason
+        self._save_fields("is_hidden", "hidden_at", "hidden_by", "hidden_reason")
+
+    def show(self) -> None:
+        """Undo `hide`."""
+        self.is_hidden, self.hidden_at, self.hidden_by, self.hidden_reason = False, None, None, ""
+        self._save_fields("is_hidden", "hidden_at", "hidden_by", "hidden_reason")
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        """Delete the review; of many who do so at once, one does. Raises NotFound for the rest."""
+        with transaction.atomic():
+            if not self.lock_film():
+                raise NotFound("There is no such review.")
+            return super().delete(*args, **kwargs)
+
+    def lock_film(self) -> bool:
+        """Lock the film, then read again what it counts: another may have changed it meanwhile.
+
+        Says whether the review is there.
+        """
+        Movie.objects.lock(self.movie_id)
+        if self.pk is None:
+            return False
+        counted = Review.objects.filter(pk=self.pk).values_list("movie_id", "is_hidden").first()
+        if counted and counted[0] != self.movie_id:
+            raise ValueError("A review stays with its film.")
+        self.is_counted = counted is not None and not counted[1]
+        return counted is not None
+
+    def _save_fields(self, *names: str) -> None:
+        try:
+            self.save(update_fields=names)
+        except Review.NotUpdated as exc:
+            raise NotFound("There is no such review.") from exc

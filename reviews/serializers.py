@@ -1,0 +1,73 @@
+"""The JSON of a review, in and out."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from accounts.serializers import PublicUserSerializer
+from movieshelf.api.fields import TextField
+from movieshelf.api.serializers import (
+    CamelCaseModelSerializer,
+    CamelCaseSerializer,
+    QuerySerializer,
+)
+from reviews.models import MAX_CONTENT_LENGTH, MAX_REASON_LENGTH, Review
+from reviews.sanitising import sanitise
+
+
+class ContentField(TextField):
+    """Plain text: sanitised first, then measured."""
+
+    def run_validation(self, data: Any = serializers.empty) -> Any:
+        return super().run_validation(sanitise(data) if isinstance(data, str) else data)
+
+
+class ReviewSerializer(CamelCaseModelSerializer[Review]):
+    """A review; whether it is hidden is told to its author and admins alone."""
+
+    movie_id = serializers.IntegerField(read_only=True)
+    user_id = serializers.IntegerField(read_only=True)
+    user = PublicUserSerializer(read_only=True)
+    content = ContentField(max_length=MAX_CONTENT_LENGTH)
+    rating = serializers.IntegerField(read_only=True, allow_null=True)
+    hidden = serializers.BooleanField(source="is_hidden", read_only=True, required=False)
+
+    class Meta:
+        model = Review
+        fields = (
+            "id",
+            "movie_id",
+            "user_id",
+            "user",
+            "content",
+            "rating",
+            "hidden",
+            "created_at",
+            "updated_at",
+        )
+        read_only_fields = ("id", "created_at", "updated_at")
+
+    def to_representation(self, instance: Review) -> dict[str, Any]:
+        shown: dict[str, Any] = super().to_representation(instance)
+        viewer = self.context["request"].user
+        if viewer.is_anonymous or not (viewer.is_admin or viewer.pk == instance.user_id):
+            shown.pop("hidden")
+        return shown
+
+
+class ReviewChangeSerializer(CamelCaseSerializer):
+    """What may be changed: the text by its author, being hidden by an admin."""
+
+    content = ContentField(max_length=MAX_CONTENT_LENGTH, required=False)
+    hidden = serializers.BooleanField(required=False)
+    reason = TextField(max_length=MAX_REASON_LENGTH, required=False, allow_blank=True)
+
+    def validate_hidden(self, hidden: bool) -> bool:
+        # DRF's field takes "yes" and 1 as well.
+        if not isinstance(self.initial_data["hidden"], bool):
+            raise serializers.ValidationError("true or false is needed.", code="invalid")
+        return hidden
+
+
+class ReviewListParams(QuerySerializer):
+    sort = serializers.ChoiceField(["latest", "oldest"], default="latest")
