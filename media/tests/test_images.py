@@ -700,6 +700,16 @@ def test_a_cmyk_jpeg_becomes_rgb() -> None:
     assert difference(image, pictures.quarters()) < 16
 
 
+def test_a_ycck_jpeg_becomes_rgb() -> None:
+    cmyk = pictures.encoded(pictures.quarters().convert("CMYK"), "JPEG", quality=95)
+    adobe = cmyk.index(b"Adobe")
+    data = cmyk[: adobe + 11] + b"\2" + cmyk[adobe + 12 :]  # now "the first three are YCC"
+    expected = Image.open(io.BytesIO(data)).convert("RGB")
+
+    assert difference(opened(DOOR.clean(data)), expected) < 16
+    assert difference(expected, pictures.quarters()) > 50
+
+
 def test_a_cmyk_jpeg_with_a_profile_that_does_not_fit_becomes_rgb() -> None:
     image = pictures.quarters().convert("CMYK")
     data = pictures.encoded(image, "JPEG", icc_profile=pictures.swapped_profile())
