@@ -4,8 +4,8 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
-from movieshelf.api.bodies import readable_chunked_bodies
-
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "movieshelf.settings")
+
+from movieshelf.api.bodies import readable_chunked_bodies  # noqa: E402  # it reads the settings
 
 application = readable_chunked_bodies(get_wsgi_application())
