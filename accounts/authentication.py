@@ -31,7 +31,7 @@ def bearer_token(request: HttpRequest | Request) -> str | None:
 
     Raises AuthFailed for another scheme, two tokens, or bytes that no token has.
     """
-    header = request.META.get("HTTP_AUTHORIZATION")
+    header: str | None = request.META.get("HTTP_AUTHORIZATION")
     if header is None:
         return None
     scheme, _, raw = header.partition(" ")

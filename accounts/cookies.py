@@ -1,5 +1,7 @@
 """The refresh cookie: how it is set, cleared, and kept from being used across sites."""
 
+import math
+
 from django.conf import settings
 from django.http.response import HttpResponseBase
 from django.utils import timezone
@@ -16,7 +18,7 @@ def set_refresh_cookie(response: HttpResponseBase, token: RefreshToken, session:
     response.set_cookie(
         settings.REFRESH_COOKIE_NAME,
         str(token),
-        max_age=max(0, int((session.expires_at - timezone.now()).total_seconds())),
+        max_age=max(0, math.ceil((session.expires_at - timezone.now()).total_seconds())),
         path=PATH,
         secure=settings.COOKIE_SECURE,
         httponly=True,

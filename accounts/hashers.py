@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import BoundedSemaphore
 
+from argon2 import DEFAULT_HASH_LENGTH
+from argon2.low_level import Type, hash_secret
 from django.conf import settings
 from django.contrib.auth.hashers import Argon2PasswordHasher
 
@@ -40,3 +42,24 @@ class BoundedArgon2PasswordHasher(Argon2PasswordHasher):
     def verify(self, password: str, encoded: str) -> bool:
         with hashing_slot():
             return super().verify(password, encoded)
+
+    def harden_runtime(self, password: str, encoded: str) -> None:
+        """Spend what a hash of lower cost saved, so that a wrong password takes as long as any.
+
+        The time of argon2 grows with memory times passes.
+        """
+        old = self.decode(encoded)
+        missing = self.memory_cost * self.time_cost - old["memory_cost"] * old["time_cost"]
+        memory_cost = missing // self.time_cost
+        if memory_cost < 8 * self.parallelism:  # the least that argon2 takes
+            return
+        with hashing_slot():
+            hash_secret(
+                password.encode(),
+                old["salt"].encode(),
+                time_cost=self.time_cost,
+                memory_cost=memory_cost,
+                parallelism=self.parallelism,
+                hash_len=DEFAULT_HASH_LENGTH,
+                type=Type.ID,
+            )

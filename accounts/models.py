@@ -3,27 +3,35 @@
 import logging
 import unicodedata
 import uuid
+from collections.abc import Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, ClassVar, Self
 
 from django.conf import settings
-from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.hashers import make_password, verify_password
+from django.contrib.auth.tokens import default_token_generator
 from django.db import models, transaction
-from django.db.models import Q
+from django.db.models import Count, OuterRef, Q, Subquery
 from django.db.models.functions import UUID7
 from django.utils import timezone
 from django.utils.encoding import punycode
+from django.utils.http import base36_to_int, int_to_base36
 
-from accounts.signals import members_leaving
-from movieshelf.api.errors import AuthFailed, Conflict, constraint_raises
-
-if TYPE_CHECKING:
-    from media.models import Media
+from accounts.mails import send_reset_mail, send_reuse_mail
+from accounts.signals import members_leaving, members_locking
+from media.models import Media
+from movieshelf.api.errors import AuthFailed, Conflict, InvalidInput, NotFound, constraint_raises
+from movieshelf.api.transactions import retried_atomic
 
 logger = logging.getLogger(__name__)
 
 MAX_NAME_LENGTH = 80
 MAX_EMAIL_LENGTH = 254
+MAX_USER_AGENT_LENGTH = 300
+SWEEP_BATCH = 1_000
+# Changing these ends logins, which a bare UPDATE would not.
+LOGIN_COLUMNS = frozenset({"password", "is_active"})
 # The apps whose models an admin of ours works on.
 MODERATED_APPS = frozenset({"accounts", "media", "movies", "ratings", "reviews"})
 
@@ -33,6 +41,21 @@ class EmailTaken(Conflict):
 
     def __init__(self) -> None:
         super().__init__(details={"email": [{"code": "conflict", "message": self.default_detail}]})
+
+
+class PasswordWrong(InvalidInput):
+    """The password that was asked for once more is not the member's."""
+
+    def __init__(self, field: str) -> None:
+        message = "This is not your password."
+        super().__init__(message, details={field: [{"code": "wrong", "message": message}]})
+
+
+class ResetTokenRefused(InvalidInput):
+    default_detail = "This link is no longer good; ask for a new one."
+
+    def __init__(self) -> None:
+        super().__init__(details={"token": [{"code": "invalid", "message": self.default_detail}]})
 
 
 def email_key(email: str) -> str:
@@ -46,26 +69,6 @@ def email_key(email: str) -> str:
 
 
 class UserQuerySet(models.QuerySet["User"]):
-    def with_email(self, email: str) -> Self:
-        return self.filter(email_key=email_key(email))
-
-    def delete(self) -> tuple[int, dict[str, int]]:
-        """Delete the members with all they rated and wrote; the films touched stay right.
-
-        Films they added stay, without an owner. The apps above take back what is theirs on
-        `members_leaving`, set by set, before the rows go.
-        """
-        with transaction.atomic():
-            ids = list(self.order_by("pk").select_for_update().values_list("pk", flat=True))
-            members_leaving.send(sender=User, user_ids=ids)
-            deleted, per_model = models.QuerySet.delete(User.objects.filter(pk__in=ids))
-        return deleted, per_model
-
-    delete.alters_data = True  # type: ignore[attr-defined]  # Django's mark for templates
-    delete.queryset_only = True  # type: ignore[attr-defined]  # as on the method it replaces
-
-
-class UserManager(BaseUserManager["User"].from_queryset(UserQuerySet)):  # type: ignore[misc]  # made by a call
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
         """Add a member. Raises EmailTaken when somebody has that address, in any spelling."""
         user = User(email=email, **fields)
@@ -80,8 +83,110 @@ class UserManager(BaseUserManager["User"].from_queryset(UserQuerySet)):  # type:
             email, password, **{**fields, "role": User.Role.ADMIN, "is_superuser": True}
         )
 
+    def register(
+        self, *, name: str, email: str, password: str, user_agent: str, ip: str | None
+    ) -> "Session":
+        """Add a member and begin their first login. Raises EmailTaken."""
+        user = User(name=name, email=email)
+        # Before the transaction: the hash may have to wait for its turn.
+        user.set_password(password)
+        with transaction.atomic():
+            user.save()
+            return Session.objects.start(user, user_agent=user_agent, ip=ip)
+
     def get_by_natural_key(self, email: str | None) -> "User":
         return self.get(email_key=email_key(email or ""))
+
+    def with_email(self, email: str) -> Self:
+        return self.filter(email_key=email_key(email))
+
+    def lock_with_password(self, pk: int, encoded: str) -> bool:
+        """Lock a member until the transaction ends; tell whether this still is their hash.
+
+        A password that is being changed decides first: the row is read as it is after the wait.
+        """
+        standing = self.select_for_update(no_key=True).filter(pk=pk, is_active=True)
+        return standing.filter(password=encoded).values_list("pk").first() is not None
+
+    def send_reset_mail(self, email: str) -> None:
+        """Write to the member with this address, if there is one."""
+        user = self.with_email(email).filter(is_active=True).first()
+        if user is not None:
+            send_reset_mail(user)
+
+    def with_reset_token(self, token: str) -> "User":
+        """Give the member whose good reset token this is. Raises ResetTokenRefused."""
+        member, _, proof = token.partition("-")
+        try:
+            user = self.filter(pk=base36_to_int(member), is_active=True).first()
+        except ValueError:
+            user = None
+        if user is None or not default_token_generator.check_token(user, proof):
+            raise ResetTokenRefused()
+        return user
+
+    def with_counts(self) -> Self:
+        """With how many films, visible reviews and ratings each has, in the same query."""
+        return self.annotate(
+            movie_count=_how_many("movies"),
+            review_count=_how_many("reviews", Q(reviews__is_hidden=False)),
+            rating_count=_how_many("ratings"),
+        )
+
+    def deactivate(self) -> int:
+        """Switch these members off and end their logins, at once; give how many they are."""
+        with transaction.atomic():
+            ids = list(self.order_by("pk").select_for_update().values_list("pk", flat=True))
+            members = User.objects.filter(pk__in=ids)
+            switched_off = models.QuerySet.update(members, is_active=False)
+            Session.objects.filter(user__in=ids).revoke("deactivated")
+        return switched_off
+
+    def rehash(self, *, old: str, new: str) -> bool:
+        """Replace a hash by another of the same password: no login ends by that."""
+        return bool(models.QuerySet.update(self.filter(password=old), password=new))
+
+    def update(self, **fields: Any) -> int:
+        if LOGIN_COLUMNS & fields.keys():
+            raise TypeError("This ends logins: use deactivate(), or save() on each member.")
+        return super().update(**fields)
+
+    def bulk_update(
+        self, objs: Iterable["User"], fields: Iterable[str], *args: Any, **kwargs: Any
+    ) -> int:
+        if LOGIN_COLUMNS & set(fields):
+            raise TypeError("This ends logins: use deactivate(), or save() on each member.")
+        return super().bulk_update(objs, fields, *args, **kwargs)
+
+    @retried_atomic
+    def delete(self) -> tuple[int, dict[str, int]]:
+        """Delete the members with all they rated and wrote; the films touched stay right.
+
+        Films they added stay, without an owner; an avatar that nothing else shows goes too. The
+        apps above lock what will change on `members_locking` and take back what is theirs on
+        `members_leaving`, set by set, before the rows go.
+        """
+        ids = list(self.order_by("pk").values_list("pk", flat=True))
+        # Films first: one who is rating holds a film, and waits for the member's row.
+        members_locking.send(sender=User, user_ids=ids)
+        leaving = User.objects.filter(pk__in=ids)
+        locked = list(leaving.order_by("pk").select_for_update().values("pk", "avatar"))
+        ids = [row["pk"] for row in locked]
+        members_leaving.send(sender=User, user_ids=ids)
+        deleted, per_model = models.QuerySet.delete(leaving)
+        avatars = [row["avatar"] for row in locked if row["avatar"]]
+        if avatars:
+            Media.objects.filter(pk__in=avatars).unused().delete()
+        return deleted, per_model
+
+    delete.alters_data = True  # type: ignore[attr-defined]  # Django's mark for templates
+    delete.queryset_only = True  # type: ignore[attr-defined]  # as on the method it replaces
+
+
+def _how_many(relation: str, condition: Q | None = None) -> Subquery:
+    """Count a member's rows of an app above: it knows us, and we know it by this name only."""
+    member = User.objects.filter(pk=OuterRef("pk")).order_by()
+    return Subquery(member.annotate(number=Count(relation, filter=condition)).values("number"))
 
 
 class User(AbstractBaseUser):
@@ -98,15 +203,15 @@ class User(AbstractBaseUser):
         "may change roles", default=False, help_text="Superusers alone make others admin."
     )
     is_active = models.BooleanField(default=True, help_text="Off: no login, and out at once.")
-    avatar: models.ForeignKey["Media | None"] = models.ForeignKey(
-        "media.Media", null=True, blank=True, on_delete=models.DB_SET_NULL, related_name="+"
+    avatar: models.ForeignKey[Media | None] = models.ForeignKey(
+        Media, null=True, blank=True, on_delete=models.DB_SET_NULL, related_name="+"
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
-    objects = UserManager()
+    objects = UserQuerySet.as_manager()
 
     USERNAME_FIELD = "email"
-    REQUIRED_FIELDS = ("name",)
+    REQUIRED_FIELDS: ClassVar[list[str]] = ["name"]
 
     class Meta:
         constraints = (
@@ -144,13 +249,10 @@ class User(AbstractBaseUser):
     def avatar_url(self) -> str | None:
         return f"/media/{self.avatar_id}" if self.avatar_id else None
 
-    @classmethod
-    def from_db(cls, *args: Any, **kwargs: Any) -> Self:
-        user = super().from_db(*args, **kwargs)
-        user._was_active = "is_active" not in user.get_deferred_fields() and user.is_active
-        return user
-
-    _was_active = False
+    @property
+    def reset_token(self) -> str:
+        """Give a token that sets a new password: for an hour, until the password is another."""
+        return f"{int_to_base36(self.pk)}-{default_token_generator.make_token(self)}"
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Save the member; a new password or being switched off ends the logins, at once.
@@ -158,21 +260,82 @@ class User(AbstractBaseUser):
         Raises EmailTaken. `keep_session` on the instance names the one login that may go on.
         """
         self.email_key = email_key(self.email)
-        ends_logins = self._password is not None or (self._was_active and not self.is_active)
+        is_new = self._state.adding
+        # Django's own mark of a password that was set since the last save.
+        is_password_new = getattr(self, "_password", None) is not None
+        ends_logins = not is_new and (is_password_new or not self.is_active)
         with transaction.atomic():
             with constraint_raises("user_email_unique", EmailTaken()):
                 super().save(*args, **kwargs)
             if ends_logins:
-                reason = "password" if self.is_active else "deactivated"
-                self.sessions.exclude(pk=self.keep_session).revoke(reason)
-        self._was_active = self.is_active
+                self._end_logins("password" if self.is_active else "deactivated")
 
     keep_session: uuid.UUID | None = None
+
+    def _end_logins(self, reason: str) -> None:
+        logins = self.sessions.all()
+        if self.keep_session is not None:
+            logins = logins.exclude(pk=self.keep_session)
+        logins.revoke(reason)
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
         return User.objects.filter(pk=self.pk).delete()
 
-    sessions: "models.Manager[Session]"
+    def edit(self, **fields: Any) -> None:
+        """Change these columns and no others. Raises NotFound when the member is gone.
+
+        A whole save would also write back the password, role and standing that were read before,
+        and undo what somebody else has changed since.
+        """
+        for name, value in fields.items():
+            setattr(self, name, value)
+        try:
+            self.save(update_fields=list(fields))
+        except User.NotUpdated as exc:
+            raise NotFound("There is no such member.") from exc
+
+    def check_password(self, raw_password: str | None) -> bool:
+        """Tell whether this is the password; an old hash of it is made anew (no login ends)."""
+        is_right, is_old = verify_password(raw_password, self.password)
+        if raw_password is not None and is_right and is_old:
+            return self._rehash(raw_password)
+        return is_right
+
+    def _rehash(self, raw_password: str) -> bool:
+        """Hash the password as the settings ask now, and tell whether it is the password still."""
+        members, fresh = User.objects.filter(pk=self.pk), make_password(raw_password)
+        if members.rehash(old=self.password, new=fresh):
+            self.password = fresh
+            return True
+        # Another was faster: the same upgrade by another login, or a new password.
+        self.password = members.values_list("password", flat=True).first() or ""
+        return verify_password(raw_password, self.password)[0]
+
+    def require_password(self, raw_password: str, *, field: str) -> None:
+        """Raise PasswordWrong on `field` unless this is the member's password."""
+        if not self.check_password(raw_password):
+            raise PasswordWrong(field)
+
+    def change_password(
+        self, *, current: str, new: str, keep_session: uuid.UUID | None = None
+    ) -> None:
+        """Set another password and end every login but one. Raises PasswordWrong."""
+        self.require_password(current, field="currentPassword")
+        checked = self.password
+        self.set_password(new)
+        self.keep_session = keep_session
+        with transaction.atomic():
+            if not User.objects.lock_with_password(self.pk, checked):
+                raise PasswordWrong("currentPassword")
+            self.save(update_fields=["password"])
+
+    def reset_password(self, *, token: str, new: str) -> None:
+        """Set another password by a reset token and end every login. Raises ResetTokenRefused."""
+        self.set_password(new)
+        with transaction.atomic():
+            # Asked again under the lock: of two who come at once with one token, one is late.
+            User.objects.select_for_update(no_key=True).with_reset_token(token)
+            self.save(update_fields=["password"])
 
 
 class SessionQuerySet(models.QuerySet["Session"]):
@@ -180,24 +343,37 @@ class SessionQuerySet(models.QuerySet["Session"]):
         """Logins that still are: not revoked, not over, their member active."""
         return self.filter(revoked_at=None, expires_at__gt=timezone.now(), user__is_active=True)
 
+    def of(self, user: User) -> Self:
+        return self.filter(user=user)
+
+    def latest_used_first(self) -> Self:
+        return self.order_by("-last_used_at", "-pk")
+
     def revoke(self, reason: str) -> int:
         """End these logins, access tokens included; give how many were alive."""
         return self.filter(revoked_at=None).update(revoked_at=timezone.now(), revoked_for=reason)
 
     def start(self, user: User, *, user_agent: str, ip: str | None) -> "Session":
-        """Begin a login of this member."""
+        """Begin a login of this member, whose password was checked a moment ago.
+
+        Raises AuthFailed when it was changed since, or the member switched off: a change of
+        password ends the logins that it sees, and this one would come after it.
+        """
         now = timezone.now()
         ends_at = now + settings.LOGIN_LIFETIME
-        return self.create(
-            user=user,
-            user_agent=user_agent,
-            ip=ip,
-            created_at=now,
-            last_used_at=now,
-            rotated_at=now,
-            expires_at=min(now + settings.REFRESH_TOKEN_LIFETIME, ends_at),
-            ends_at=ends_at,
-        )
+        with transaction.atomic():
+            if not User.objects.lock_with_password(user.pk, user.password):
+                raise AuthFailed("The e-mail address or the password is wrong.")
+            return self.create(
+                user=user,
+                user_agent=user_agent,
+                ip=ip,
+                created_at=now,
+                last_used_at=now,
+                rotated_at=now,
+                expires_at=min(now + settings.REFRESH_TOKEN_LIFETIME, ends_at),
+                ends_at=ends_at,
+            )
 
     def advance(self, pk: uuid.UUID, *, jti: str) -> "Session":
         """Spend the refresh token `jti` of one login, and give the login as it is then.
@@ -218,6 +394,7 @@ class SessionQuerySet(models.QuerySet["Session"]):
             if session.has_just_replaced(jti, now):
                 return session
             self.filter(pk=pk).revoke("reuse")
+            send_reuse_mail(session)
         logger.warning("refresh token reuse: login %s of user %s ended", pk, session.user_id)
         raise AuthFailed("This login has ended.")
 
@@ -229,6 +406,26 @@ class SessionQuerySet(models.QuerySet["Session"]):
             .filter(pk=pk)
             .first()
         )
+
+    def over(self) -> Self:
+        """Logins whose last token has expired: nothing can be done with them any more."""
+        return self.filter(expires_at__lte=timezone.now())
+
+    def sweep(self) -> int:
+        """Delete the logins that are over, batch by batch; give how many went.
+
+        Two sweeps at once share the work, and nobody waits for either.
+        """
+        swept = 0
+        while batch := self._sweep_batch():
+            swept += batch
+        return swept
+
+    def _sweep_batch(self) -> int:
+        with transaction.atomic():
+            rows = self.over().select_for_update(skip_locked=True)
+            ids = list(rows.values_list("pk", flat=True)[:SWEEP_BATCH])
+            return self.filter(pk__in=ids).delete()[0] if ids else 0
 
 
 class Session(models.Model):
@@ -250,7 +447,7 @@ class Session(models.Model):
     ends_at = models.DateTimeField(help_text="The login is over then, however active.")
     revoked_at = models.DateTimeField(null=True, blank=True)
     revoked_for = models.CharField(max_length=20, blank=True)
-    user_agent = models.CharField(max_length=300, blank=True)
+    user_agent = models.CharField(max_length=MAX_USER_AGENT_LENGTH, blank=True)
     ip = models.GenericIPAddressField(null=True, blank=True)
 
     objects = SessionQuerySet.as_manager()

@@ -1,11 +1,12 @@
 """Who may."""
 
-from typing import Any
+from typing import Any, cast
 
 from rest_framework.permissions import IsAuthenticatedOrReadOnly
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from accounts.models import User
 from movieshelf.api.views import SAFE_METHODS
 
 
@@ -16,6 +17,7 @@ class IsOwnerOrAdmin(IsAuthenticatedOrReadOnly):
     """
 
     def has_object_permission(self, request: Request, view: APIView, obj: Any) -> bool:
-        if request.method in SAFE_METHODS or request.user.is_admin:
+        user = cast(User, request.user)
+        if request.method in SAFE_METHODS or user.is_admin:
             return True
-        return bool(getattr(obj, getattr(view, "owner_field", "created_by_id")) == request.user.pk)
+        return bool(getattr(obj, getattr(view, "owner_field", "created_by_id")) == user.pk)

@@ -6,13 +6,14 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError as DjangoValidationError
 from rest_framework import serializers
 
-from accounts.models import MAX_EMAIL_LENGTH, MAX_NAME_LENGTH, User
+from accounts.models import MAX_EMAIL_LENGTH, MAX_NAME_LENGTH, Session, User
 from media.serializers import OwnImageField
 from movieshelf.api.fields import StringField, TextField
 from movieshelf.api.serializers import CamelCaseModelSerializer, CamelCaseSerializer
 
 MIN_PASSWORD_LENGTH = 10
 MAX_PASSWORD_LENGTH = 128
+MAX_RESET_TOKEN_LENGTH = 200
 
 
 class EmailField(StringField):
@@ -66,6 +67,30 @@ class LoginSerializer(CamelCaseSerializer):
     password = StringField(max_length=MAX_PASSWORD_LENGTH, write_only=True)
 
 
+class PasswordChangeSerializer(CamelCaseSerializer):
+    current_password = StringField(max_length=MAX_PASSWORD_LENGTH, write_only=True)
+    new_password = NewPasswordField()
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        check_new_password("newPassword", attrs["new_password"], self.context["request"].user)
+        return attrs
+
+
+class AskResetSerializer(CamelCaseSerializer):
+    email = StringField(max_length=MAX_EMAIL_LENGTH)
+
+
+class ConfirmResetSerializer(CamelCaseSerializer):
+    token = StringField(max_length=MAX_RESET_TOKEN_LENGTH, write_only=True)
+    password = NewPasswordField()
+
+
+class DeletionSerializer(CamelCaseSerializer):
+    """The password once more, before an account goes for good."""
+
+    password = StringField(max_length=MAX_PASSWORD_LENGTH, write_only=True)
+
+
 class PublicUserSerializer(CamelCaseModelSerializer[User]):
     """A member as others see them."""
 
@@ -103,3 +128,42 @@ class TokenSerializer(CamelCaseSerializer):
 
 class LoginAnswerSerializer(TokenSerializer):
     user = UserSerializer()
+
+
+class ProfileSerializer(CamelCaseModelSerializer[User]):
+    """A member's page."""
+
+    movie_count = serializers.IntegerField(read_only=True)
+    review_count = serializers.IntegerField(read_only=True)
+    rating_count = serializers.IntegerField(read_only=True)
+
+    class Meta:
+        model = User
+        fields = (
+            "id",
+            "name",
+            "avatar_url",
+            "created_at",
+            "movie_count",
+            "review_count",
+            "rating_count",
+        )
+        read_only_fields = fields
+
+
+class SessionSerializer(CamelCaseModelSerializer[Session]):
+    """One live login; `current` is the one that asks."""
+
+    current = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Session
+        fields = ("id", "created_at", "last_used_at", "user_agent", "ip", "current")
+        read_only_fields = fields
+
+    def get_current(self, session: Session) -> bool:
+        return bool(session.pk == self.context["request"].auth.pk)
+
+
+class SessionListSerializer(CamelCaseSerializer):
+    items = SessionSerializer(many=True)

@@ -4,12 +4,22 @@ from django.contrib import admin
 from django.urls import path, register_converter
 from django.views.generic import RedirectView
 
-from accounts.views import AvatarView, LoginView, LogoutView, MeView, RefreshView, RegisterView
+from accounts.passwords import PasswordChangeView, PasswordResetConfirmView, PasswordResetView
+from accounts.profiles import (
+    AvatarView,
+    ExportView,
+    MeView,
+    ProfileView,
+    SessionsView,
+    SessionView,
+)
+from accounts.views import LoginView, LogoutView, RefreshView, RegisterView
 from media.views import serve_media
 from movies.views import MovieViewSet, PosterView
 from movieshelf.converters import IdConverter
 from movieshelf.docs import DocsView, OpenAPIView
 from movieshelf.health import healthz, readyz
+from ratings.mine import OwnRatingsView
 from ratings.views import MovieRatingView
 from reviews.views import MovieReviewsView, ReviewViewSet
 
@@ -20,8 +30,16 @@ urlpatterns = [
     path("auth/login", LoginView.as_view()),
     path("auth/refresh", RefreshView.as_view()),
     path("auth/logout", LogoutView.as_view()),
+    path("auth/password-reset", PasswordResetView.as_view()),
+    path("auth/password-reset/confirm", PasswordResetConfirmView.as_view()),
     path("users/me", MeView.as_view()),
     path("users/me/avatar", AvatarView.as_view()),
+    path("users/me/password", PasswordChangeView.as_view()),
+    path("users/me/sessions", SessionsView.as_view()),
+    path("users/me/sessions/<uuid:pk>", SessionView.as_view()),
+    path("users/me/ratings", OwnRatingsView.as_view()),
+    path("users/me/export", ExportView.as_view()),
+    path("users/<id:pk>", ProfileView.as_view()),
     path("movies", MovieViewSet.as_view({"get": "list", "post": "create"})),
     path(
         "movies/<id:pk>",

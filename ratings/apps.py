@@ -8,3 +8,4 @@ class RatingsConfig(AppConfig):
 
     def ready(self) -> None:
         import_module("ratings.signals")
+        import_module("ratings.exporting")

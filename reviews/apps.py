@@ -8,3 +8,4 @@ class ReviewsConfig(AppConfig):
 
     def ready(self) -> None:
         import_module("reviews.signals")
+        import_module("reviews.exporting")

@@ -1,0 +1,60 @@
+"""Setting another password: known, or forgotten."""
+
+from typing import cast
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.models import Session, User
+from accounts.serializers import (
+    AskResetSerializer,
+    ConfirmResetSerializer,
+    PasswordChangeSerializer,
+    check_new_password,
+)
+from accounts.views import AuthView
+from movieshelf.api.views import ApiView
+
+
+class PasswordResetView(AuthView):
+    serializer_class = AskResetSerializer
+
+    @extend_schema(responses={202: None})
+    def post(self, request: Request) -> Response:
+        asked = self.get_serializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        User.objects.send_reset_mail(asked.validated_data["email"])
+        return Response(status=202)
+
+
+class PasswordResetConfirmView(AuthView):
+    serializer_class = ConfirmResetSerializer
+
+    @extend_schema(responses={204: None})
+    def post(self, request: Request) -> Response:
+        asked = self.get_serializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        token, password = asked.validated_data["token"], asked.validated_data["password"]
+        user = User.objects.with_reset_token(token)
+        check_new_password("password", password, user)
+        user.reset_password(token=token, new=password)
+        return Response(status=204)
+
+
+class PasswordChangeView(ApiView):
+    serializer_class = PasswordChangeSerializer
+    permission_classes = (IsAuthenticated,)
+    personal = True
+
+    @extend_schema(responses={204: None})
+    def post(self, request: Request) -> Response:
+        asked = self.get_serializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        cast(User, request.user).change_password(
+            current=asked.validated_data["current_password"],
+            new=asked.validated_data["new_password"],
+            keep_session=cast(Session, request.auth).pk,
+        )
+        return Response(status=204)
