@@ -7,6 +7,7 @@ export PORT WORKERS
 
 PYTHON := .venv/bin/python
 SET_UP := python="$$(sh bin/find-python)" && "$$python" bin/set_up.py
+EMBEDDED_URL := $(PYTHON) -c 'from movieshelf.embedded import services as s; print(f"postgresql://postgres@/{s.run_dir}/movieshelf")'
 KEY := $(PYTHON) -c 'import secrets; print(secrets.token_urlsafe(48))'
 
 .DEFAULT_GOAL := help
@@ -30,12 +31,12 @@ lint: ## Check style, types, imports, migrations and the settings for production
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy .
 	$(PYTHON) -c 'from importlinter.cli import lint_imports_command as main; main()'
-	@# It compares with the migrations that were applied, so it wants a database to ask.
+	@# What follows asks the database: which migrations were applied, and what its version can do.
 	@$(PYTHON) -m movieshelf.embedded start
 	$(PYTHON) manage.py makemigrations --check --dry-run
 	@SECRET_KEY="$$($(KEY))" JWT_SIGNING_KEY="$$($(KEY))" DEBUG=false \
 		ALLOWED_HOSTS=movieshelf.example CORS_ALLOWED_ORIGINS=https://movieshelf.example \
-		DATABASE_URL=postgresql://movieshelf:x@127.0.0.1:5432/movieshelf \
+		DATABASE_URL="$$($(EMBEDDED_URL))" \
 		REDIS_URL=redis://127.0.0.1:6379/0 \
 		$(PYTHON) manage.py check --deploy --fail-level WARNING
 

