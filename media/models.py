@@ -1,24 +1,73 @@
-"""Images as bytes in PostgreSQL. Rows never change: a new upload is a new id."""
+"""Images as bytes in PostgreSQL. Rows never change: a new upload is a new id.
 
-from typing import TYPE_CHECKING, Self
+The bytes stay in the database until somebody means to send or decode them: every query of ours
+leaves them out, and `with_bytes()` says where they are wanted (or reading `.data` fetches them).
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Self
+from uuid import UUID
 
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.core.files.uploadedfile import UploadedFile
-from django.db import models
+from django.db import connection, models, transaction
+from django.db.models import Exists, OuterRef, Sum
 from django.db.models.functions import UUID7
 from django.utils import timezone
+from procrastinate.contrib.django import app as queue
 
+from media.door import clean_upload, narrowed
 from media.images import CleanImage
-from media.receiving import clean_upload
+from media.signals import images_leaving
+from movieshelf.api.errors import NotFound, PayloadTooLarge
+from movieshelf.api.transactions import retried_atomic
 
 if TYPE_CHECKING:
     from accounts.models import User
 
 ETAG_LENGTH = 32
 EXTENSIONS = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp"}
+# What clients may ask for with `?width=`.
+WIDTHS = (160, 320, 640, 1280)
+
+# An image younger than this is left alone by the sweep: its link may be on its way.
+UNUSED_FOR = timedelta(days=1)
+SWEEP_BATCH = 500
+MEBIBYTE = 1024 * 1024
+
+
+class StorageFull(PayloadTooLarge):
+    """A member's images would be too many bytes."""
+
+    def __init__(self, kept: int, more: int) -> None:
+        super().__init__(
+            f"Your images take {kept / MEBIBYTE:.1f} MiB and this one {more / MEBIBYTE:.1f} MiB; "
+            f"{settings.MEDIA_USER_MAX_BYTES / MEBIBYTE:g} MiB are allowed. "
+            "Images that are shown nowhere are removed after a day."
+        )
+
+
+class Picture(models.Model):
+    """What an upload and the smaller pictures made of it have in common."""
+
+    data = models.BinaryField(editable=False)
+    bytes = models.PositiveIntegerField()
+    sha256 = models.CharField(max_length=64)
+
+    class Meta:
+        abstract = True
+
+    @property
+    def etag(self) -> str:
+        return f'"{self.sha256[:ETAG_LENGTH]}"'
 
 
 class MediaQuerySet(models.QuerySet["Media"]):
+    def with_bytes(self) -> Self:
+        return self.defer(None)
+
     def without_bytes(self) -> Self:
         return self.defer("data")
 
@@ -26,13 +75,54 @@ class MediaQuerySet(models.QuerySet["Media"]):
         """Images this member may show somewhere: their own uploads."""
         return self.filter(uploader=user)
 
-    def take(self, upload: UploadedFile, *, uploader: "User") -> "Media":
-        """Decode, clean and keep an upload. Raises what media.receiving.clean_upload raises."""
-        return self.keep(clean_upload(upload), uploader=uploader)
+    def unused(self) -> Self:
+        """Images that nothing points to."""
+        images = self
+        for field in pointers():
+            rows = field.model._base_manager.filter(**{field.name: OuterRef("pk")})
+            images = images.filter(~Exists(rows))
+        return images
 
-    def keep(self, image: CleanImage, *, uploader: "User | None") -> "Media":
-        """Keep an image that is clean already."""
-        return self.create(
+    def older_than(self, age: timedelta) -> Self:
+        return self.filter(created_at__lt=timezone.now() - age)
+
+    def require(self, pk: UUID) -> "Media":
+        """Give the image without its bytes. Raises NotFound."""
+        media = self.filter(pk=pk).first()
+        if media is None:
+            raise NotFound("There is no such image.")
+        return media
+
+    def take(
+        self,
+        upload: UploadedFile,
+        *,
+        uploader: "User",
+        show: Callable[["Media"], object] | None = None,
+    ) -> "Media":
+        """Decode, clean and keep an upload.
+
+        Raises what media.door.clean_upload and `keep` raise.
+        """
+        # Before the transaction: decoding takes up to a second, and waits for its turn.
+        return self.keep(clean_upload(upload), uploader=uploader, show=show)
+
+    @retried_atomic
+    def keep(
+        self,
+        image: CleanImage,
+        *,
+        uploader: "User | None",
+        show: Callable[["Media"], object] | None = None,
+    ) -> "Media":
+        """Keep an image that is clean already, and have its derivatives made.
+
+        `show` links it to something in the same transaction, so that an image that cannot be shown
+        is not kept either. Raises StorageFull when the member has too many bytes.
+        """
+        if uploader is not None:
+            self.require_room(uploader, len(image.data))
+        media = self.create(
             uploader=uploader,
             data=image.data,
             content_type=image.content_type,
@@ -41,9 +131,66 @@ class MediaQuerySet(models.QuerySet["Media"]):
             bytes=len(image.data),
             sha256=image.sha256,
         )
+        # By name: media.jobs imports this module. The job is a row of this transaction.
+        queue.configure_task("media.make_derivatives").defer(media_id=str(media.pk))
+        if show is not None:
+            show(media)
+        return media
+
+    def require_room(self, uploader: "User", more: int) -> None:
+        """Lock the member, so that uploads count one after another; raise StorageFull."""
+        members = get_user_model()._base_manager.filter(pk=uploader.pk)
+        list(members.select_for_update(no_key=True).values_list("pk"))
+        # A statement of its own: it sees what the lock waited for.
+        kept = self.filter(uploader=uploader).aggregate(total=Sum("bytes", default=0))["total"]
+        if kept + more > settings.MEDIA_USER_MAX_BYTES:
+            raise StorageFull(kept, more)
+
+    @retried_atomic
+    def remove(self) -> int:
+        """Remove these images on purpose, and give how many there were.
+
+        They are gone at once, and what pointed to them shows none.
+        """
+        ids = list(self.values_list("pk", flat=True))
+        # Before the images are locked: who links one locks his own row first, and so do we.
+        images_leaving.send(sender=Media, media_ids=ids)
+        return _delete(Media.objects.filter(pk__in=ids))
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        """Remove these images on purpose; the same as `remove`, by Django's name."""
+        removed = self.remove()
+        return removed, {Media._meta.label: removed}
+
+    delete.alters_data = True  # type: ignore[attr-defined]  # Django's mark for templates
+    delete.queryset_only = True  # type: ignore[attr-defined]  # as on the method it replaces
+
+    def sweep(self, *, older_than: timedelta = UNUSED_FOR, batch: int = SWEEP_BATCH) -> int:
+        """Remove the images older than this that nothing points to; give how many there were.
+
+        In batches, each a short transaction. A new link to an old image wins: making one locks
+        the image (FOR KEY SHARE, by its foreign key), a locked image is skipped, and what was
+        linked just before we locked is seen when we look again.
+        """
+        swept, after = 0, UUID(int=0)
+        candidates = self.older_than(older_than).unused().order_by("pk")
+        while True:
+            with transaction.atomic():
+                locked = candidates.filter(pk__gt=after).select_for_update(skip_locked=True)
+                ids = list(locked.values_list("pk", flat=True)[:batch])
+                # A statement of its own: it sees every link that was made before the lock.
+                swept += _delete(Media.objects.filter(pk__in=ids).unused())
+            if len(ids) < batch:
+                return swept
+            after = ids[-1]
 
 
-class Media(models.Model):
+class MediaManager(models.Manager.from_queryset(MediaQuerySet)):  # type: ignore[misc]  # made by a call
+    def get_queryset(self) -> MediaQuerySet:
+        return MediaQuerySet(self.model, using=self._db).without_bytes()
+
+
+class Media(Picture):
     id = models.UUIDField(primary_key=True, db_default=UUID7(), editable=False)
     uploader: "models.ForeignKey[User | None]" = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -52,19 +199,18 @@ class Media(models.Model):
         on_delete=models.DB_SET_NULL,
         related_name="uploads",
     )
-    data = models.BinaryField(editable=False)
     content_type = models.CharField(max_length=10, choices=[(kind, kind) for kind in EXTENSIONS])
     width = models.PositiveIntegerField()
     height = models.PositiveIntegerField()
-    bytes = models.PositiveIntegerField()
-    sha256 = models.CharField(max_length=64)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
-    objects = MediaQuerySet.as_manager()
+    objects = MediaManager()
 
     class Meta:
         verbose_name = "image"
         verbose_name_plural = "images"
+        # What follows a foreign key to an image leaves the bytes out too.
+        base_manager_name = "objects"
         constraints = (
             models.CheckConstraint(
                 condition=models.Q(content_type__in=list(EXTENSIONS)), name="media_type_known"
@@ -79,10 +225,108 @@ class Media(models.Model):
         return f"/media/{self.pk}"
 
     @property
-    def etag(self) -> str:
-        return f'"{self.sha256[:ETAG_LENGTH]}"'
-
-    @property
     def file_name(self) -> str:
         """A name of ours for the browser; the uploader's is not kept."""
         return f"{self.pk}.{EXTENSIONS[self.content_type]}"
+
+    def remove(self) -> int:
+        """Remove this image on purpose; what pointed to it shows none."""
+        return Media.objects.filter(pk=self.pk).remove()
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        return Media.objects.filter(pk=self.pk).delete()
+
+
+class DerivativeQuerySet(models.QuerySet["Derivative"]):
+    def with_bytes(self) -> Self:
+        return self.defer(None)
+
+    def of(self, media_id: UUID, width: int) -> Self:
+        return self.filter(media_id=media_id, width=width)
+
+    def made(self, media_id: UUID, width: int) -> "Derivative":
+        """Give an image no wider than `width`, made now where the job has not come to it yet.
+
+        Raises NotFound, Unavailable when every decoder stays busy.
+        """
+        return self.of(media_id, width).first() or self.make(media_id, width)
+
+    def make(self, media_id: UUID, width: int) -> "Derivative":
+        """Make it unless it is made already: once, however many ask at once, in all processes.
+
+        Who comes first holds a lock of the database while it encodes; the others wait for the
+        lock and find the row. While MovieShelf is read-only each makes its own and keeps none.
+        """
+        if settings.READ_ONLY:
+            return self._encoded(media_id, width)
+        with transaction.atomic():
+            _wait_for_turn(f"{media_id} at {width}")
+            # A statement of its own: it sees what the lock waited for.
+            derivative = self.of(media_id, width).with_bytes().first()
+            if derivative is None:
+                derivative = self._encoded(media_id, width)
+                derivative.save(force_insert=True)
+        return derivative
+
+    def _encoded(self, media_id: UUID, width: int) -> "Derivative":
+        image = narrowed(Media.objects.with_bytes().require(media_id).data, width)
+        return Derivative(
+            media_id=media_id,
+            width=width,
+            data=image.data,
+            bytes=len(image.data),
+            sha256=image.sha256,
+        )
+
+
+class DerivativeManager(models.Manager.from_queryset(DerivativeQuerySet)):  # type: ignore[misc]  # made by a call
+    def get_queryset(self) -> DerivativeQuerySet:
+        return DerivativeQuerySet(self.model, using=self._db).defer("data")
+
+
+class Derivative(Picture):
+    """An image as a WebP no wider than `width`: made once, and then as immutable as the image."""
+
+    media = models.ForeignKey(
+        Media, on_delete=models.DB_CASCADE, related_name="derivatives", db_index=False
+    )
+    width = models.PositiveSmallIntegerField(choices=[(width, width) for width in WIDTHS])
+
+    objects = DerivativeManager()
+    content_type = "image/webp"
+
+    class Meta:
+        base_manager_name = "objects"
+        constraints = (
+            models.UniqueConstraint(fields=["media", "width"], name="derivative_made_once"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.media_id} at {self.width}"
+
+    @property
+    def file_name(self) -> str:
+        return f"{self.media_id}-{self.width}.webp"
+
+
+def pointers() -> list["models.ForeignKey[Any]"]:
+    """Find the foreign keys, of whatever app, that show an image.
+
+    One that is deleted along with the image (a derivative's) is a part of it, and shows nothing.
+    """
+    return [
+        relation.field
+        for relation in Media._meta.get_fields(include_hidden=True)
+        if isinstance(relation, models.ManyToOneRel) and relation.on_delete is not models.DB_CASCADE
+    ]
+
+
+def _delete(images: MediaQuerySet) -> int:
+    """Delete rows in one statement; the database takes care of what refers to them."""
+    return models.QuerySet.delete(images)[1].get(Media._meta.label, 0)
+
+
+def _wait_for_turn(subject: str) -> None:
+    """Wait for the lock on a subject, and hold it until the transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [subject])

@@ -1,26 +1,32 @@
 """Multipart in: one file, measured while it is read, never on disk."""
 
 from collections.abc import Mapping
+from functools import partial
 from io import BytesIO
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from django.conf import settings
 from django.core.files.uploadedfile import InMemoryUploadedFile
 from django.core.files.uploadhandler import FileUploadHandler, StopUpload
 from django.http.multipartparser import MultiPartParser, MultiPartParserError
 from django.http.request import RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.parsers import BaseParser
+from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from media.models import Media
 from movieshelf.api.bodies import MULTIPART_SLACK_BYTES, declared_length
-from movieshelf.api.errors import InvalidInput, PayloadTooLarge
+from movieshelf.api.errors import InvalidInput, PayloadTooLarge, UnsupportedMediaType
 from movieshelf.api.parsing import refuse_encodings
 from movieshelf.api.serializers import CamelCaseSerializer
+from movieshelf.api.views import ApiView
 
 MEGABYTE = 1024 * 1024
+MULTIPART = "multipart/form-data"
+MAX_PARTS = 10
 
 
 class BoundedUploadHandler(FileUploadHandler):
@@ -54,14 +60,46 @@ class MeasuringUploadHandler(BoundedUploadHandler):
         return super().receive_data_chunk(raw_data, start)
 
 
+class WholeMultiPartParser(MultiPartParser):
+    """Django's parser, which would take a body that was cut off behind the image's last byte."""
+
+    def __init__(self, meta: Mapping[str, Any], stream: IO[bytes]) -> None:
+        self._ending = Ending(stream)
+        # Django's own handler of the same name is set for the admin's forms.
+        super().__init__(meta, self._ending, [MeasuringUploadHandler(None)])  # type: ignore[arg-type]  # it only reads
+
+    def parse(self) -> Any:
+        parts = super().parse()
+        if not self._ending.read_last.rstrip().endswith(b"--%b--" % self._boundary):
+            raise MultiPartParserError("No closing boundary.")
+        return parts
+
+    def sanitize_file_name(self, file_name: str) -> str:
+        """Take any name, since we keep none; Django drops a file whose name it does not like."""
+        return "image"
+
+
+class Ending:
+    """A stream that remembers the last of what was read from it."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self.read_last = b""
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._stream.read(size)
+        self.read_last = (self.read_last[-512:] + data[-512:])[-512:]
+        return data
+
+
 class UploadParser(BaseParser):
-    """Take a multipart body with exactly one file, and give `{field name: [files]}`.
+    """Take a multipart body with exactly one file, and give `{field name: [parts]}`.
 
     Raises PayloadTooLarge without reading the rest, InvalidInput for a body that is no multipart,
     is cut off, or holds more parts than an upload has.
     """
 
-    media_type = "multipart/form-data"
+    media_type = MULTIPART
 
     def parse(
         self,
@@ -75,13 +113,15 @@ class UploadParser(BaseParser):
             raise too_heavy()
         meta = {**request.META, "CONTENT_TYPE": media_type or ""}
         try:
-            # Django's own handler of the same name is set for the admin's forms.
-            fields, files = MultiPartParser(meta, stream, [MeasuringUploadHandler(None)]).parse()
+            fields, files = WholeMultiPartParser(meta, stream).parse()
         except (MultiPartParserError, TooManyFieldsSent, TooManyFilesSent, ValueError) as exc:
-            raise InvalidInput("The body is not a well-formed multipart upload.") from exc
+            raise InvalidInput("The body is not a whole and well-formed multipart upload.") from exc
+        except OSError as exc:
+            raise InvalidInput("The body ended before it was complete.") from exc
         except RequestDataTooBig as exc:
-            raise too_heavy() from exc
-        return {**dict(fields.lists()), **dict(files.lists())}
+            raise PayloadTooLarge("The body holds more than an image.") from exc
+        names = {*fields, *files}
+        return {name: [*fields.getlist(name), *files.getlist(name)] for name in names}
 
 
 class UploadSerializer(CamelCaseSerializer):
@@ -97,17 +137,57 @@ class UploadSerializer(CamelCaseSerializer):
     @staticmethod
     def _only(parts: Mapping[str, list[Any]]) -> Any:
         images = parts.get("image", [])
-        if len(images) != 1 or len(parts) > 10:
-            found = "no file" if not images else f"{len(images)} files"
+        if len(images) != 1:
+            found = "none" if not images else f"{len(images)}"
             raise InvalidInput.on(
                 "image", f"One file in the field `image` is needed; found {found}."
             )
+        if len(parts) > MAX_PARTS:
+            raise InvalidInput(f"The upload has {len(parts)} parts; {MAX_PARTS} are allowed.")
         return images[0]
 
 
 class UploadAnswerSerializer(CamelCaseSerializer):
     media_id = serializers.UUIDField(source="pk")
     url = serializers.CharField()
+
+
+class UploadView(ApiView):
+    """The base of a view that takes an image for one thing: a member, a film.
+
+    `get_object` finds the thing, and refuses it, before the body is read; `show` links the image
+    to it, in the transaction that keeps the image.
+    """
+
+    serializer_class = UploadSerializer
+    parser_classes = (UploadParser,)
+    permission_classes = (IsAuthenticated,)
+
+    @extend_schema(responses={201: UploadAnswerSerializer})
+    def post(self, request: Request, **kwargs: Any) -> Response:
+        thing = self.get_object()
+        refuse_other_types(request)
+        upload = self.get_serializer(data=request.data)
+        upload.is_valid(raise_exception=True)
+        media = Media.objects.take(
+            upload.validated_data["image"],
+            uploader=cast(Any, request.user),
+            show=partial(self.show, thing),
+        )
+        return upload_answer(media)
+
+    def show(self, thing: Any, media: Media) -> object:
+        """Link the image to what it was uploaded for."""
+        raise NotImplementedError
+
+
+def refuse_other_types(request: Request) -> None:
+    """Raise UnsupportedMediaType for a body that is no multipart form."""
+    given = request.content_type.partition(";")[0].strip().lower()
+    if given != MULTIPART and (given or declared_length(request)):
+        raise UnsupportedMediaType(
+            f"An image is sent as {MULTIPART}, in the file field `image`; this is another type."
+        )
 
 
 def upload_answer(media: Media) -> Response:

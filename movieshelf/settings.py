@@ -51,6 +51,9 @@ env = environ.Env(
     MEDIA_MAX_PIXELS=(int, 40_000_000),
     MEDIA_MAX_SIDE=(int, 16_000),
     MEDIA_DECODES_AT_ONCE=(int, 2),
+    MEDIA_USER_MAX_BYTES=(int, 200 * 1024 * 1024),
+    MEDIA_CACHE_MAX_BYTES=(int, 512 * 1024),
+    MEDIA_CACHE_SECONDS=(int, 3600),
     RANK_MAX_AGE_SECONDS=(float, 3.0),
     LOG_LEVEL=(str, "INFO"),
     TEST_RUN=(str, "0"),
@@ -80,6 +83,7 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "procrastinate.contrib.django",
     "movieshelf",
     "media",
     "accounts",
@@ -207,6 +211,15 @@ if REDIS_URL:
         },
     }
 
+# Images up to this size are kept in Valkey while they are asked for; 0 keeps none.
+MEDIA_CACHE_MAX_BYTES = env("MEDIA_CACHE_MAX_BYTES")
+MEDIA_CACHE_SECONDS = env("MEDIA_CACHE_SECONDS")
+
+# --- What it does in the background -------------------------------------------------------------
+
+# Each app declares its jobs in `jobs.py`; `manage.py worker` does them.
+PROCRASTINATE_AUTODISCOVER_MODULE_NAME = "jobs"
+
 # --- Who may talk to it -------------------------------------------------------------------------
 
 AUTH_USER_MODEL = "accounts.User"
@@ -312,6 +325,7 @@ MEDIA_MAX_BYTES = env("MEDIA_MAX_BYTES")
 MEDIA_MAX_PIXELS = env("MEDIA_MAX_PIXELS")
 MEDIA_MAX_SIDE = env("MEDIA_MAX_SIDE")
 MEDIA_DECODES_AT_ONCE = env("MEDIA_DECODES_AT_ONCE")
+MEDIA_USER_MAX_BYTES = env("MEDIA_USER_MAX_BYTES")
 # What Django itself reads is the admin's forms; the API's bodies are read by our own parsers.
 DATA_UPLOAD_MAX_MEMORY_SIZE = BODY_MAX_BYTES
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000
@@ -377,6 +391,8 @@ LOGGING = {
         # 4xx answers are the caller's business; Django would log each as a warning.
         "django.request": {"level": "ERROR"},
         "django.security.DisallowedHost": {"level": "CRITICAL"},
+        # At INFO it tells of each job at every start, and of what each job is given.
+        "procrastinate": {"level": "WARNING"},
     },
 }
 

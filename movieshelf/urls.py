@@ -14,7 +14,7 @@ from accounts.profiles import (
     SessionView,
 )
 from accounts.views import LoginView, LogoutView, RefreshView, RegisterView
-from media.views import serve_media
+from media.views import MediaLimitsView, serve_media
 from movies.views import MovieViewSet, PosterView
 from movieshelf.converters import IdConverter
 from movieshelf.docs import DocsView, OpenAPIView
@@ -52,6 +52,7 @@ urlpatterns = [
         "reviews/<id:pk>",
         ReviewViewSet.as_view({"get": "retrieve", "patch": "partial_update", "delete": "destroy"}),
     ),
+    path("media/limits", MediaLimitsView.as_view()),
     path("media/<uuid:pk>", serve_media),
     path("healthz", healthz),
     path("readyz", readyz),

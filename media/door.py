@@ -1,4 +1,4 @@
-"""From an uploaded file to a clean image, refusals turned into errors of the API."""
+"""The one door of this process to the decoders, its refusals turned into errors of the API."""
 
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
@@ -40,3 +40,11 @@ def clean_upload(upload: UploadedFile) -> CleanImage:
         raise Unavailable(exc.message) from exc
     except ImageRefused as exc:
         raise InvalidInput.on("image", exc.message) from exc
+
+
+def narrowed(data: bytes, width: int) -> CleanImage:
+    """Give a WebP no wider than `width` of an image that we keep. Raises Unavailable."""
+    try:
+        return door.derive(data, width)
+    except DecoderBusy as exc:
+        raise Unavailable(exc.message) from exc
