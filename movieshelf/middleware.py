@@ -1,25 +1,26 @@
 """What stands around every request: its id, the headers of every answer, the envelope."""
 
 import re
+import sys
 import uuid
 from collections.abc import Callable
 
 from corsheaders.conf import conf as cors_settings
 from corsheaders.middleware import CorsMiddleware
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.middleware.csp import ContentSecurityPolicyMiddleware
+from django.views.defaults import page_not_found
 
 from movieshelf.api.errors import (
     ApiError,
     NotFound,
-    envelope,
     error_for_status,
     error_response,
     translate,
 )
-from movieshelf.api.rendering import JSON_TYPE, to_json
 from movieshelf.logs import request_id
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
@@ -35,14 +36,13 @@ HELMET_HEADERS = {
     "X-Permitted-Cross-Domain-Policies": "none",
     "X-XSS-Protection": "0",
 }
-PAGES = ("/admin/", "/static/", "/docs")
 
 
 class EnvelopeMiddleware:
     """The outermost: every answer gets an id and headers, every failure the envelope.
 
     A failure that was not built by `movieshelf.api.errors` (Django's own 404 page, a refusal of a
-    middleware, the debug page) is replaced by the envelope of its status, outside of pages.
+    middleware, the debug page) is replaced by the envelope of its status, outside of the admin.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
@@ -52,9 +52,11 @@ class EnvelopeMiddleware:
         given = request.META.get("HTTP_X_REQUEST_ID", "")
         current = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
         token = request_id.set(current)
+        # A Content-Type names the charset of a body. Django reads the query string by it too, and
+        # `charset=zlib` would be a crash. (Its setter would read the query string first.)
+        request._encoding = None  # type: ignore[attr-defined]  # private, see above
         try:
-            response = self.get_response(request)
-            response = self.in_envelope(request, response)
+            response = self.in_envelope(request, self.get_response(request))
         finally:
             request_id.reset(token)
         response.headers["X-Request-Id"] = current
@@ -64,32 +66,29 @@ class EnvelopeMiddleware:
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """Answer what a plain Django view raised; a DRF view has answered for itself."""
+        if is_admin(request) and isinstance(exception, Http404 | PermissionDenied):
+            return None
         error = translate(exception)
         return error_response(error) if error else None
 
     def in_envelope(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         if response.status_code < 400 or getattr(response, "enveloped", False):
             return response
-        if request.path_info.startswith(PAGES) and response.status_code < 500:
+        if is_admin(request) and response.status_code < 500:
             return response
-        error = error_for_status(response.status_code)
-        if not isinstance(response, HttpResponse):
-            return error_response(error)
-        # In place: the headers that the middlewares inside have set stay on it.
-        response.content = to_json(envelope(error))
-        response.headers["Content-Type"] = JSON_TYPE
-        response.headers["Cache-Control"] = "no-store"
-        response.headers.pop("Content-Length", None)
-        return response
+        replaced = error_response(error_for_status(response.status_code))
+        # What the middlewares inside have set stays on it; what told of the old body does not.
+        for name, value in response.items():
+            if name not in ("Content-Type", "Content-Length", "Content-Encoding", "Cache-Control"):
+                replaced.headers.setdefault(name, value)
+        return replaced
 
 
 class PageCspMiddleware(ContentSecurityPolicyMiddleware):
     """Django's CSP; the admin's pages get the policy of pages, answers the one of answers."""
 
-    def process_response(
-        self, request: HttpRequest, response: HttpResponseBase
-    ) -> HttpResponseBase:
-        if request.path_info.startswith("/admin/"):
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        if is_admin(request):
             response._csp_config = settings.PAGE_CSP  # type: ignore[attr-defined]  # as csp_override does
         return super().process_response(request, response)
 
@@ -112,11 +111,23 @@ class HostCheckMiddleware:
         return self.get_response(request)
 
 
+def is_admin(request: HttpRequest) -> bool:
+    """Whether a person reads the answer as a page."""
+    return request.path_info.startswith("/admin/")
+
+
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Django's handler500: the envelope, without a word of what happened."""
-    return error_response(ApiError())
+    """Django's handler500: the envelope, without a word of what happened.
+
+    A middleware that found the database out of reach comes to this too, and is a 503.
+    """
+    raised = sys.exception()
+    error = translate(raised) if raised else None
+    return error_response(error or ApiError())
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's handler404: no such route."""
+    if is_admin(request):
+        return page_not_found(request, exception)
     return error_response(NotFound())

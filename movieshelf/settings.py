@@ -33,6 +33,15 @@ env = environ.Env(
     TRUSTED_PROXIES=(int, 0),
     WEB_PROCESSES=(int, 2),
     RATELIMIT_ENABLE=(bool, True),
+    RATELIMIT_REGISTER_IP=(str, "20/m"),
+    RATELIMIT_REGISTER_ACCOUNT=(str, "10/m"),
+    RATELIMIT_LOGIN_IP=(str, "20/m"),
+    RATELIMIT_LOGIN_ACCOUNT=(str, "10/m"),
+    RATELIMIT_PASSWORD_RESET_IP=(str, "20/m"),
+    RATELIMIT_PASSWORD_RESET_ACCOUNT=(str, "10/m"),
+    RATELIMIT_REFRESH_IP=(str, "60/m"),
+    RATELIMIT_WRITES_USER=(str, "300/m"),
+    RATELIMIT_UPLOADS_USER=(str, "30/h"),
     READ_ONLY=(bool, False),
     EMAIL_URL=(str, ""),
     DEFAULT_FROM_EMAIL=(str, "MovieShelf <shelf@localhost>"),
@@ -143,6 +152,8 @@ STATIC_ROOT = BASE_DIR / "staticfiles"
 # The image collects the assets; a checkout finds them in the packages.
 WHITENOISE_USE_FINDERS = not STATIC_ROOT.is_dir()
 WHITENOISE_AUTOREFRESH = False
+# Its own CORS header would be `*`.
+WHITENOISE_ALLOW_ALL_ORIGINS = False
 warnings.filterwarnings("ignore", message="No directory at", module="whitenoise")
 
 LANGUAGE_CODE = "en-us"
@@ -198,17 +209,16 @@ DATABASES = {
 REDIS_URL = _redis_url()
 CACHES: dict[str, dict[str, Any]] = {
     # Django's own per-process cache stands in where no Valkey is: right for a single process.
-    "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+    "default": {
+        "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+        "OPTIONS": {"MAX_ENTRIES": 50_000},
+    },
 }
 if REDIS_URL:
     CACHES["default"] = {
-        "BACKEND": "django_redis.cache.RedisCache",
+        "BACKEND": "movieshelf.api.cache.ResilientRedisCache",
         "LOCATION": REDIS_URL,
         "KEY_PREFIX": "movieshelf",
-        "OPTIONS": {
-            "SOCKET_CONNECT_TIMEOUT": 0.25,
-            "SOCKET_TIMEOUT": 0.25,
-        },
     }
 
 # Images up to this size are kept in Valkey while they are asked for; 0 keeps none.
@@ -331,7 +341,19 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = BODY_MAX_BYTES
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000
 DATA_UPLOAD_MAX_NUMBER_FILES = 10
 FILE_UPLOAD_HANDLERS = ["media.uploads.BoundedUploadHandler"]
+# How often (movieshelf.api.ceilings): a number by second, minute, hour or day.
 RATELIMIT_ENABLE = env("RATELIMIT_ENABLE")
+RATELIMIT_REGISTER_IP = env("RATELIMIT_REGISTER_IP")
+RATELIMIT_REGISTER_ACCOUNT = env("RATELIMIT_REGISTER_ACCOUNT")
+RATELIMIT_LOGIN_IP = env("RATELIMIT_LOGIN_IP")
+RATELIMIT_LOGIN_ACCOUNT = env("RATELIMIT_LOGIN_ACCOUNT")
+RATELIMIT_PASSWORD_RESET_IP = env("RATELIMIT_PASSWORD_RESET_IP")
+RATELIMIT_PASSWORD_RESET_ACCOUNT = env("RATELIMIT_PASSWORD_RESET_ACCOUNT")
+RATELIMIT_REFRESH_IP = env("RATELIMIT_REFRESH_IP")
+RATELIMIT_WRITES_USER = env("RATELIMIT_WRITES_USER")
+RATELIMIT_UPLOADS_USER = env("RATELIMIT_UPLOADS_USER")
+# A counter that expires between being found and being counted up is no reason to refuse.
+RATELIMIT_FAIL_OPEN = True
 RANK_MAX_AGE_SECONDS = env("RANK_MAX_AGE_SECONDS")
 
 # --- How it answers -----------------------------------------------------------------------------
@@ -341,7 +363,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticatedOrReadOnly"],
     "DEFAULT_PARSER_CLASSES": ["movieshelf.api.parsing.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["movieshelf.api.rendering.ORJSONRenderer"],
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "movieshelf.api.rendering.AcceptNegotiation",
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "movieshelf.api.negotiation.StrictNegotiation",
     "DEFAULT_SCHEMA_CLASS": "movieshelf.api.schema.MovieShelfSchema",
     "EXCEPTION_HANDLER": "movieshelf.api.errors.exception_handler",
     "URL_FORMAT_OVERRIDE": None,

@@ -19,6 +19,8 @@ def client_ip(request: HttpRequest | Request) -> str | None:
         if len(forwarded) >= settings.TRUSTED_PROXIES:
             address = forwarded[-settings.TRUSTED_PROXIES].strip()
     try:
-        return str(ipaddress.ip_address(address))
+        ip = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return None
+    # A socket of both families shows 192.0.2.1 as ::ffff:192.0.2.1.
+    return str(getattr(ip, "ipv4_mapped", None) or ip)

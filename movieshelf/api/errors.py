@@ -1,5 +1,6 @@
 """The one door for errors: whatever was raised leaves as the envelope of contract section 1."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +14,8 @@ from rest_framework import exceptions as drf
 from rest_framework.response import Response
 
 from movieshelf.api.rendering import JSON_TYPE, to_json
+
+logger = logging.getLogger(__name__)
 
 Details = dict[str, list[dict[str, Any]]]
 
@@ -119,6 +122,12 @@ class RangeNotSatisfiable(ApiError):
     default_detail = "The range lies outside of the image."
 
 
+class IdempotencyMismatch(ApiError):
+    status_code = 422
+    default_code = "idempotency_mismatch"
+    default_detail = "This Idempotency-Key was used for a different request."
+
+
 class RateLimited(ApiError):
     status_code = 429
     default_code = "rate_limited"
@@ -150,6 +159,7 @@ BY_STATUS: dict[int, type[ApiError]] = {
         PayloadTooLarge,
         UnsupportedMediaType,
         RangeNotSatisfiable,
+        IdempotencyMismatch,
         RateLimited,
         Unavailable,
     )
@@ -204,10 +214,6 @@ def translate(exc: BaseException) -> ApiError | None:
             return InvalidInput(_first_message(details), details=details)
         case drf.MethodNotAllowed():
             return MethodNotAllowed()
-        case drf.UnsupportedMediaType():
-            return UnsupportedMediaType(
-                f"A body of type {_shown(exc)} is not taken here; send application/json."
-            )
         case drf.APIException() if exc.status_code in BY_STATUS:
             return BY_STATUS[exc.status_code]()
         case Http404():
@@ -226,6 +232,14 @@ def translate(exc: BaseException) -> ApiError | None:
 
 def _translate_database(exc: Exception) -> ApiError | None:
     """Tell by class and SQLSTATE, never by the message, what the database meant."""
+    error = _meaning(exc)
+    if isinstance(error, Unavailable):
+        # The client is told to come back; the operator is told why it was sent away.
+        logger.warning("the database did not answer: %s", exc)
+    return error
+
+
+def _meaning(exc: Exception) -> ApiError | None:
     cause = exc.__cause__ if isinstance(exc.__cause__, psycopg.Error) else exc
     match cause:
         case psycopg.errors.ForeignKeyViolation():
@@ -282,9 +296,3 @@ def _first_message(details: Details) -> str:
         for error in errors:
             return f"{field}: {error['message']}"
     return str(InvalidInput.default_detail)
-
-
-def _shown(exc: drf.UnsupportedMediaType) -> str:
-    """The refused type as the client named it, bounded and printable."""
-    named = str(getattr(exc, "media_type", "") or "unknown").split(";")[0].strip()
-    return named[:60] if named.isascii() and named.isprintable() else "unknown"

@@ -1,5 +1,6 @@
 """Lists, as contract section 1 has them: `{ items, page, pageSize, total, totalPages }`."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.db.models import QuerySet
@@ -25,7 +26,7 @@ class NumberedPagination(BasePagination):
     """Pages by number, with a total that the queryset knows how to find (`total()` or COUNT)."""
 
     def paginate_queryset(
-        self, queryset: QuerySet[Any], request: Request, view: APIView | None = None
+        self, queryset: QuerySet[Any] | Sequence[Any], request: Request, view: APIView | None = None
     ) -> list[Any]:
         asked = PageParams.parse(request)
         self.page, self.page_size = asked["page"], asked["page_size"]
@@ -34,7 +35,7 @@ class NumberedPagination(BasePagination):
         # A page past the end is empty; asking the database would walk the whole list to say so.
         return list(queryset[offset : offset + self.page_size]) if offset < self.total else []
 
-    def count(self, queryset: QuerySet[Any]) -> int:
+    def count(self, queryset: Any) -> int:
         return int(queryset.total() if hasattr(queryset, "total") else queryset.count())
 
     def get_paginated_response(self, data: Any) -> Response:

@@ -21,6 +21,10 @@ class StrictJSONParser(BaseParser):
 
     media_type = "application/json"
 
+    @property
+    def max_bytes(self) -> int:
+        return int(settings.BODY_MAX_BYTES)
+
     def parse(
         self,
         stream: IO[Any],
@@ -29,7 +33,7 @@ class StrictJSONParser(BaseParser):
     ) -> dict[str, Any]:
         request: Request = (parser_context or {})["request"]
         refuse_encodings(request)
-        return parse_object(read_bounded(stream, request, settings.BODY_MAX_BYTES))
+        return parse_object(read_bounded(stream, request, self.max_bytes))
 
 
 def refuse_encodings(request: Request) -> None:

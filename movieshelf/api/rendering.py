@@ -4,9 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import orjson
-from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.renderers import BaseRenderer
-from rest_framework.request import Request
 
 JSON_TYPE = "application/json"
 
@@ -37,11 +35,3 @@ class ORJSONRenderer(BaseRenderer):
         renderer_context: Mapping[str, Any] | None = None,
     ) -> bytes:
         return b"" if data is None else to_json(data)
-
-
-class AcceptNegotiation(DefaultContentNegotiation):
-    """DRF's negotiation; an empty `Accept` asks for nothing in particular (RFC 9110, 12.5.1)."""
-
-    def get_accept_list(self, request: Request) -> list[str]:
-        header = request.META.get("HTTP_ACCEPT", "").strip() or "*/*"
-        return [token.strip() for token in header.split(",")]

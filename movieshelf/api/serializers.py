@@ -55,17 +55,20 @@ class QuerySerializer(CamelCaseSerializer):
 
     def single_values(self, request: Request) -> dict[str, str]:
         values = {}
-        for name in self.fields:
+        for name in self.fields.keys():  # noqa: SIM118  # iterating it gives fields, the stubs say
             given = request.query_params.getlist(name)
             if len(given) > 1:
                 raise InvalidInput.on(name, "This parameter is given twice.", code="repeated")
-            values.update({name: value for value in given})
+            if given:
+                values[name] = given[0]
         return values
 
 
 def refuse_broken_query(request: Request) -> None:
     """Raise InvalidInput where the query string is not UTF-8; Django would store `\\ufffd`."""
     try:
-        unquote_to_bytes(request.META.get("QUERY_STRING", "")).decode("utf-8")
+        # WSGI shows the bytes of the request line as Latin-1.
+        raw = str(request.META.get("QUERY_STRING", "")).encode("latin-1", "replace")
+        unquote_to_bytes(raw).decode("utf-8")
     except UnicodeDecodeError as exc:
         raise InvalidInput("The query string is not UTF-8.") from exc

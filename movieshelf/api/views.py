@@ -1,16 +1,20 @@
 """What every view of the API does the same way: the order of checks, and caching headers."""
 
+from collections.abc import Sequence
+from io import BytesIO
 from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
-from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
 from rest_framework import generics, viewsets
+from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from movieshelf.api.bodies import declared_length
+from movieshelf.api.ceilings import WRITES, PerIP, PerUser, tell
 from movieshelf.api.errors import MethodNotAllowed, Unavailable
 from movieshelf.api.pagination import NumberedPagination
 from movieshelf.api.serializers import refuse_broken_query
@@ -21,11 +25,20 @@ SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 class ApiMixin(APIView):
     """The ground rules of contract section 1 for one view."""
 
-    pagination_class = NumberedPagination
+    pagination_class: type[BasePagination] | None = NumberedPagination
     # Answers that belong to one person are never kept, whoever asks.
     personal = False
     # Reads, login, refresh and logout go on while READ_ONLY is on.
     works_read_only = False
+    # What a request counts towards before the thing it is about is looked for.
+    ceilings: Sequence[PerIP | PerUser] = (WRITES,)
+
+    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
+        """Let the parser see an empty body too, and refuse it; DRF would make `{}` of it."""
+        asked = super().initialize_request(request, *args, **kwargs)
+        if not declared_length(request):
+            asked._stream = BytesIO()
+        return asked
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Refuse a method before asking who is there; DRF would ask first."""
@@ -36,23 +49,29 @@ class ApiMixin(APIView):
             raise Unavailable("MovieShelf is read-only for a while.", retry_after=60)
         refuse_broken_query(request)
 
+    def check_throttles(self, request: Request) -> None:
+        """Count the request; DRF asks after the credentials and before the thing."""
+        for ceiling in self.ceilings:
+            ceiling.check(request)
+
     def get_authenticate_header(self, request: Request) -> str:
         """Name the scheme on every 401; DRF would turn one without a scheme into a 403."""
         return "Bearer"
 
-    def options(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+    def options(self, request: Any, *args: Any, **kwargs: Any) -> Response:
         """Say what is allowed here; a CORS preflight is answered before it comes to this."""
         return Response(status=204, headers={"Allow": ", ".join(self.allowed_methods)})
 
     def finalize_response(
-        self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
-    ) -> HttpResponseBase:
+        self, request: Request, response: Response, *args: Any, **kwargs: Any
+    ) -> Response:
         response = super().finalize_response(request, response, *args, **kwargs)
         patch_vary_headers(response, ["Authorization"])
         response.headers.setdefault("Cache-Control", self.cache_control(request, response))
+        tell(request, response)
         return response
 
-    def cache_control(self, request: Request, response: HttpResponseBase) -> str:
+    def cache_control(self, request: Request, response: Response) -> str:
         if self.personal or response.status_code >= 400 or request.method not in SAFE_METHODS:
             return "no-store"
         # Kept by the browser at most, and shown only after asking us.

@@ -1,0 +1,152 @@
+"""Ceilings on how often (contract section 2): counted in fixed windows, shared by all processes.
+
+django-ratelimit counts, in the cache; without Redis that is each process's own (api.cache). Windows
+are fixed, so up to twice a ceiling may pass within one window's length around the edge of two. The
+edges differ from one counted thing to the next, so they do not invite everybody at once.
+"""
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.utils.crypto import salted_hmac
+from django_ratelimit.core import get_usage
+from rest_framework.permissions import SAFE_METHODS
+from rest_framework.request import Request
+
+from movieshelf.api.addresses import client_ip
+from movieshelf.api.errors import RateLimited
+
+RATE = re.compile(r"([0-9]{1,9})/([smhd])")
+SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+
+
+class Count(NamedTuple):
+    """What a request found of one ceiling, as draft-ietf-httpapi-ratelimit-headers-10 words it."""
+
+    name: str
+    quota: int
+    window_seconds: int
+    used: int
+    seconds_left: int
+
+    @property
+    def policy(self) -> str:
+        return f'"{self.name}";q={self.quota};w={self.window_seconds}'
+
+    @property
+    def state(self) -> str:
+        return f'"{self.name}";r={max(0, self.quota - self.used)};t={self.seconds_left}'
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """So many of one thing within a window; the rate (`20/m`) stands in the settings."""
+
+    name: str
+    setting: str
+
+    def count(self, request: HttpRequest | Request, who: str) -> None:
+        """Count one more by `who`. Raises RateLimited over the ceiling."""
+        quota, window_seconds = parse_rate(getattr(settings, self.setting))
+        usage = get_usage(  # type: ignore[no-untyped-call]  # django-ratelimit has no types
+            request,
+            group=self.name,
+            key=lambda group, request: who,
+            rate=(quota, window_seconds),
+            increment=True,
+        )
+        if usage is None:  # RATELIMIT_ENABLE is off
+            return
+        # A window ends with its last second.
+        seconds_left = usage["time_left"] + 1
+        counted(request).append(
+            Count(self.name, quota, window_seconds, usage["count"], seconds_left)
+        )
+        if usage["should_limit"]:
+            raise RateLimited(
+                f"Too many requests; try again in {seconds_left} seconds.",
+                headers={"Retry-After": str(seconds_left), **headers_of(request)},
+            )
+
+
+class PerIP(Ceiling):
+    def check(self, request: HttpRequest | Request) -> None:
+        """Count one more from this client's address. Raises RateLimited."""
+        self.count(request, address_block(client_ip(request)))
+
+
+class PerAccount(Ceiling):
+    def check(self, request: HttpRequest | Request, account: str) -> None:
+        """Count one more for an account, named as it is compared. Raises RateLimited.
+
+        The cache holds no e-mail address, nor a hash that a list of addresses could be held
+        against. Somebody else's attempts count too, so this is kept to where guessing is at stake.
+        """
+        self.count(request, salted_hmac("movieshelf.ceilings", account).hexdigest())
+
+
+class PerUser(Ceiling):
+    def check(self, request: HttpRequest | Request) -> None:
+        """Count one more change by whoever is logged in; reads are free. Raises RateLimited."""
+        if request.method not in SAFE_METHODS and request.user.is_authenticated:
+            self.count(request, str(request.user.pk))
+
+
+REGISTER_BY_IP = PerIP("register-ip", "RATELIMIT_REGISTER_IP")
+REGISTER_BY_ACCOUNT = PerAccount("register-account", "RATELIMIT_REGISTER_ACCOUNT")
+LOGIN_BY_IP = PerIP("login-ip", "RATELIMIT_LOGIN_IP")
+LOGIN_BY_ACCOUNT = PerAccount("login-account", "RATELIMIT_LOGIN_ACCOUNT")
+PASSWORD_RESET_BY_IP = PerIP("password-reset-ip", "RATELIMIT_PASSWORD_RESET_IP")
+PASSWORD_RESET_BY_ACCOUNT = PerAccount("password-reset-account", "RATELIMIT_PASSWORD_RESET_ACCOUNT")
+REFRESHES = PerIP("refresh", "RATELIMIT_REFRESH_IP")
+WRITES = PerUser("writes", "RATELIMIT_WRITES_USER")
+UPLOADS = PerUser("uploads", "RATELIMIT_UPLOADS_USER")
+
+
+def parse_rate(rate: str) -> tuple[int, int]:
+    """Give how many in how many seconds `20/m` is. Raises ValueError."""
+    if not (found := RATE.fullmatch(rate)):
+        raise ValueError(f"{rate!r} is not a rate such as 20/m.")
+    return int(found[1]), SECONDS[found[2]]
+
+
+def address_block(address: str | None) -> str:
+    """Give what one client holds alone: an IPv4 address, or the /64 of an IPv6 address.
+
+    Those whose address is unknown share one budget.
+    """
+    if address is None:
+        return "unknown"
+    ip = ipaddress.ip_address(address)
+    return str(ip) if ip.version == 4 else str(ipaddress.ip_network((ip.packed, 64), strict=False))
+
+
+def counted(request: HttpRequest | Request) -> list[Count]:
+    """Give the list of what was counted for this request so far, to add to it."""
+    http = request._request if isinstance(request, Request) else request
+    if not hasattr(http, "_ceilings_counted"):
+        http._ceilings_counted = []  # type: ignore[attr-defined]  # ours, on Django's request
+    counts: list[Count] = http._ceilings_counted  # type: ignore[attr-defined]  # set above
+    return counts
+
+
+def headers_of(request: HttpRequest | Request) -> dict[str, str]:
+    """Give `RateLimit` and `RateLimit-Policy` for what was counted, nothing where nothing was."""
+    counts = counted(request)
+    if not counts:
+        return {}
+    return {
+        "RateLimit-Policy": ", ".join(count.policy for count in counts),
+        "RateLimit": ", ".join(count.state for count in counts),
+    }
+
+
+def tell(request: HttpRequest | Request, response: HttpResponseBase) -> None:
+    """Say on an answer how much is left of each ceiling that the request counted towards."""
+    for name, value in headers_of(request).items():
+        response.headers[name] = value
