@@ -1,6 +1,5 @@
 """Background work on images: making them smaller after an upload, and sweeping."""
 
-from datetime import timedelta
 from uuid import UUID
 
 from procrastinate import RetryStrategy
