@@ -17,7 +17,7 @@ USES_SHOWN = 3
 
 
 @admin.register(Media)
-class MediaAdmin(admin.ModelAdmin[Media]):
+class MediaAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # it takes none at run time
     list_display = ("preview", "dimensions", "size", "content_type", "uploader", "uses", "added")
     list_display_links = ("dimensions",)
     list_filter = ("content_type", "created_at")

@@ -17,8 +17,11 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from media.door import clean_upload
+from media.images import CleanImage
 from media.models import Media
 from movieshelf.api.bodies import MULTIPART_SLACK_BYTES, declared_length
+from movieshelf.api.ceilings import UPLOADS, WRITES
 from movieshelf.api.errors import InvalidInput, PayloadTooLarge, UnsupportedMediaType
 from movieshelf.api.parsing import refuse_encodings
 from movieshelf.api.serializers import CamelCaseSerializer
@@ -162,6 +165,7 @@ class UploadView(ApiView):
     serializer_class = UploadSerializer
     parser_classes = (UploadParser,)
     permission_classes = (IsAuthenticated,)
+    ceilings = (WRITES, UPLOADS)
 
     @extend_schema(responses={201: UploadAnswerSerializer})
     def post(self, request: Request, **kwargs: Any) -> Response:
@@ -169,12 +173,13 @@ class UploadView(ApiView):
         refuse_other_types(request)
         upload = self.get_serializer(data=request.data)
         upload.is_valid(raise_exception=True)
-        media = Media.objects.take(
-            upload.validated_data["image"],
-            uploader=cast(Any, request.user),
-            show=partial(self.show, thing),
+        return self.keep(thing, clean_upload(upload.validated_data["image"]))
+
+    def keep(self, thing: Any, image: CleanImage) -> Response:
+        media = Media.objects.keep(
+            image, uploader=cast(Any, self.request.user), show=partial(self.show, thing)
         )
-        return upload_answer(media)
+        return Response(UploadAnswerSerializer(media).data, status=201)
 
     def show(self, thing: Any, media: Media) -> object:
         """Link the image to what it was uploaded for."""
