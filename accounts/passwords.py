@@ -7,7 +7,7 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.models import Session, User
+from accounts.models import Session, User, email_key
 from accounts.serializers import (
     AskResetSerializer,
     ConfirmResetSerializer,
@@ -15,22 +15,26 @@ from accounts.serializers import (
     check_new_password,
 )
 from accounts.views import AuthView
+from movieshelf.api.ceilings import PASSWORD_RESET_BY_ACCOUNT, PASSWORD_RESET_BY_IP
 from movieshelf.api.views import ApiView
 
 
 class PasswordResetView(AuthView):
     serializer_class = AskResetSerializer
+    ceilings = (PASSWORD_RESET_BY_IP,)
 
     @extend_schema(responses={202: None})
     def post(self, request: Request) -> Response:
         asked = self.get_serializer(data=request.data)
         asked.is_valid(raise_exception=True)
+        PASSWORD_RESET_BY_ACCOUNT.check(request, email_key(asked.validated_data["email"]))
         User.objects.send_reset_mail(asked.validated_data["email"])
         return Response(status=202)
 
 
 class PasswordResetConfirmView(AuthView):
     serializer_class = ConfirmResetSerializer
+    ceilings = (PASSWORD_RESET_BY_IP,)
 
     @extend_schema(responses={204: None})
     def post(self, request: Request) -> Response:

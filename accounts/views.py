@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.cookies import clear_refresh_cookie, refuse_cross_site, set_refresh_cookie
-from accounts.models import MAX_USER_AGENT_LENGTH, Session, User
+from accounts.models import MAX_USER_AGENT_LENGTH, Session, User, email_key
 from accounts.serializers import (
     LoginAnswerSerializer,
     LoginSerializer,
@@ -21,6 +21,13 @@ from accounts.serializers import (
 )
 from accounts.tokens import AccessToken, RefreshToken, read
 from movieshelf.api.addresses import client_ip
+from movieshelf.api.ceilings import (
+    LOGIN_BY_ACCOUNT,
+    LOGIN_BY_IP,
+    REFRESHES,
+    REGISTER_BY_ACCOUNT,
+    REGISTER_BY_IP,
+)
 from movieshelf.api.errors import AuthFailed
 from movieshelf.api.views import ApiView
 
@@ -35,11 +42,13 @@ class AuthView(ApiView):
 
 class RegisterView(AuthView):
     serializer_class = RegisterSerializer
+    ceilings = (REGISTER_BY_IP,)
 
     @extend_schema(responses={201: LoginAnswerSerializer})
     def post(self, request: Request) -> Response:
         asked = self.get_serializer(data=request.data)
         asked.is_valid(raise_exception=True)
+        REGISTER_BY_ACCOUNT.check(request, email_key(asked.validated_data["email"]))
         session = User.objects.register(**asked.validated_data, **device_of(request))
         return login_answer(session, status=201)
 
@@ -47,11 +56,13 @@ class RegisterView(AuthView):
 class LoginView(AuthView):
     serializer_class = LoginSerializer
     works_read_only = True
+    ceilings = (LOGIN_BY_IP,)
 
     @extend_schema(responses=LoginAnswerSerializer)
     def post(self, request: Request) -> Response:
         asked = self.get_serializer(data=request.data)
         asked.is_valid(raise_exception=True)
+        LOGIN_BY_ACCOUNT.check(request, email_key(asked.validated_data["email"]))
         user = authenticate(request, **asked.validated_data)
         if user is None:
             raise AuthFailed("The e-mail address or the password is wrong.")
@@ -60,6 +71,7 @@ class LoginView(AuthView):
 
 class RefreshView(AuthView):
     works_read_only = True
+    ceilings = (REFRESHES,)
 
     @extend_schema(request=None, responses=TokenSerializer)
     def post(self, request: Request) -> Response:
