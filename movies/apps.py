@@ -8,3 +8,4 @@ class MoviesConfig(AppConfig):
 
     def ready(self) -> None:
         import_module("movies.signals")
+        import_module("movies.exporting")
