@@ -16,6 +16,7 @@ from accounts.profiles import (
 from accounts.views import LoginView, LogoutView, RefreshView, RegisterView
 from media.views import MediaLimitsView, serve_media
 from movies.views import MovieViewSet, PosterView
+from movieshelf.admin_login import admin_login
 from movieshelf.converters import IdConverter
 from movieshelf.docs import DocsView, OpenAPIView
 from movieshelf.health import healthz, readyz
@@ -59,6 +60,7 @@ urlpatterns = [
     path("openapi.json", OpenAPIView.as_view(), name="openapi"),
     path("docs", DocsView.as_view()),
     path("admin", RedirectView.as_view(url="/admin/")),
+    path("admin/login/", admin_login),
     path("admin/", admin.site.urls),
 ]
 
