@@ -45,6 +45,8 @@ env = environ.Env(
     READ_ONLY=(bool, False),
     EMAIL_URL=(str, ""),
     DEFAULT_FROM_EMAIL=(str, "MovieShelf <shelf@localhost>"),
+    PASSWORD_RESET_URL=(str, "http://localhost:3000/reset-password?token={token}"),
+    PASSWORD_RESET_MINUTES=(int, 60),
     COOKIE_SECURE=(bool, None),
     COOKIE_SAMESITE=(str, "Strict"),
     ACCESS_TOKEN_MINUTES=(int, 15),
@@ -124,6 +126,8 @@ SILENCED_SYSTEM_CHECKS = [
     "auth.W004",
     # TLS ends at the proxy in front, which redirects; a redirect here would drop a POST's body.
     "security.W008",
+    # EnvelopeMiddleware sets X-Frame-Options.
+    "security.W002",
     # Preloading HSTS binds a domain for good: the operator's decision, not ours.
     "security.W021",
 ]
@@ -154,7 +158,7 @@ WHITENOISE_USE_FINDERS = not STATIC_ROOT.is_dir()
 WHITENOISE_AUTOREFRESH = False
 # Its own CORS header would be `*`.
 WHITENOISE_ALLOW_ALL_ORIGINS = False
-warnings.filterwarnings("ignore", message="No directory at", module="whitenoise")
+warnings.filterwarnings("ignore", message="No directory at")
 
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
@@ -182,9 +186,10 @@ def _redis_url() -> str:
     return embedded.valkey_url()
 
 
+database = _database()
 DATABASES = {
     "default": {
-        **_database(),
+        **database,
         "TEST": {"NAME": f"test_movieshelf_{env('TEST_RUN')}"},
         "CONN_MAX_AGE": 0,
         "CONN_HEALTH_CHECKS": True,
@@ -202,6 +207,8 @@ DATABASES = {
                 " -c idle_in_transaction_session_timeout=15000"
                 " -c pg_trgm.word_similarity_threshold=0.3"
             ),
+            # What stands in the query of DATABASE_URL wins.
+            **database.get("OPTIONS", {}),
         },
     }
 }
@@ -256,6 +263,7 @@ JWT_OLD_SIGNING_KEYS = env("JWT_OLD_SIGNING_KEYS")
 ACCESS_TOKEN_LIFETIME = timedelta(minutes=env("ACCESS_TOKEN_MINUTES"))
 REFRESH_TOKEN_LIFETIME = timedelta(days=env("REFRESH_TOKEN_DAYS"))
 LOGIN_LIFETIME = timedelta(days=env("LOGIN_DAYS"))
+PASSWORD_RESET_TIMEOUT = 60 * env("PASSWORD_RESET_MINUTES")
 REFRESH_GRACE = timedelta(seconds=env("REFRESH_GRACE_SECONDS"))
 SIMPLE_JWT = {
     "ALGORITHM": "HS256",
@@ -387,10 +395,16 @@ SPECTACULAR_SETTINGS = {
 # --- Whom it writes to --------------------------------------------------------------------------
 
 DEFAULT_FROM_EMAIL = env("DEFAULT_FROM_EMAIL")
+# The front-end's page that takes the token of a reset mail.
+PASSWORD_RESET_URL = env("PASSWORD_RESET_URL")
+EMAIL_TIMEOUT = 10
 if env("EMAIL_URL"):
     vars().update(env.email_url("EMAIL_URL"))
-else:
+elif DEBUG:
     EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+else:
+    # A reset link has no place in the logs of production, which is where a console ends.
+    EMAIL_BACKEND = "accounts.mails.NowhereBackend"
 
 LOGGING = {
     "version": 1,
