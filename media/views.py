@@ -46,13 +46,10 @@ def serve_media(request: HttpRequest, pk: UUID) -> HttpResponse:
     if request.method == "OPTIONS":
         return HttpResponse(status=204, headers={"Allow": ALLOWED})
     picture = asked_picture(request, pk)
-    response: HttpResponse
+    headers = {**FOR_EVER, "ETag": picture.etag}
     if is_known_to_client(request, picture.etag):
-        response = HttpResponseNotModified()
-    else:
-        response = answer(request, picture)
-    response.headers.update({**FOR_EVER, "ETag": picture.etag})
-    return response
+        return HttpResponseNotModified(headers=headers)
+    return answer(request, picture, headers)
 
 
 def asked_picture(request: HttpRequest, pk: UUID) -> Media | Derivative:
@@ -73,10 +70,12 @@ def asked_picture(request: HttpRequest, pk: UUID) -> Media | Derivative:
 WIDTHS_AS_GIVEN = [[str(width)] for width in WIDTHS]
 
 
-def answer(request: HttpRequest, picture: Media | Derivative) -> HttpResponse:
+def answer(
+    request: HttpRequest, picture: Media | Derivative, headers: dict[str, str]
+) -> HttpResponse:
     """Give the bytes asked for, all or one range of them; none at all for HEAD."""
     part = asked_part(request, picture)
-    headers = {
+    headers |= {
         "Content-Type": picture.content_type,
         "Content-Length": str(part.stop - part.start if part else picture.bytes),
         "Content-Disposition": f'inline; filename="{picture.file_name}"',
