@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NoReturn, Self
+from uuid import UUID
 
 from django.conf import settings
 from django.contrib.postgres.indexes import GinIndex, OpClass
-from django.db import models, transaction
+from django.db import connection, models
 from django.db.models import Case, F, Func, Q, Value, When
+from django.db.models.fields.tuple_lookups import Tuple, TupleGreaterThan, TupleLessThan
 from django.db.models.functions import Cast, Coalesce, NullIf, Round
 from django.utils import timezone
 
@@ -15,6 +17,7 @@ from accounts.models import User
 from movies.titles import search_fold, title_key
 from movies.versions import require_version
 from movieshelf.api.errors import Conflict, NotFound, constraint_raises
+from movieshelf.api.transactions import retried_atomic
 
 if TYPE_CHECKING:
     from ratings.models import Rating
@@ -23,10 +26,14 @@ MAX_TITLE_LENGTH = 200
 MAX_SYNOPSIS_LENGTH = 5_000
 MAX_URL_LENGTH = 500
 
+# What save() keeps in step with the rest of the film, so that update() must not change it.
+DERIVED_COLUMNS = frozenset({"title", "title_key", "title_search", "created_at"})
+
 STARS = (1, 2, 3, 4, 5)
 # The prior of the weighted rating: ten imagined ratings of 3.0 (contract section 4).
 PRIOR_WEIGHT = 10
 PRIOR_SUM = 30
+PRIOR = {"mean": PRIOR_SUM / PRIOR_WEIGHT, "weight": PRIOR_WEIGHT}
 # Two different means of up to 30 million ratings each differ by more than this many decimals.
 AVERAGE_DECIMALS = 15
 SCORE_DECIMALS = 3
@@ -46,6 +53,9 @@ class MovieQuerySet(models.QuerySet["Movie"]):
     def with_stats(self) -> Self:
         """With the film's numbers; the filter makes the join an inner one, free to start there."""
         return self.filter(stats__isnull=False).select_related("stats")
+
+    def with_posters(self, media_ids: Sequence[UUID]) -> Self:
+        return self.filter(poster__in=media_ids)
 
     def lock_row(self, pk: int) -> "Movie":
         """Lock one film's own row until the transaction ends: editors wait, raters do not.
@@ -87,16 +97,13 @@ class MovieQuerySet(models.QuerySet["Movie"]):
         the order of their ids: so two writers wait for each other and never deadlock.
         Raises NotFound.
         """
-        stats = MovieStats.objects.select_for_update(no_key=True).filter(pk=pk).first()
-        if stats is None:
-            raise NotFound("There is no such film.")
-        return stats
+        return MovieStats.objects.select_for_update(no_key=True).require(pk)
 
+    @retried_atomic
     def delete(self) -> tuple[int, dict[str, int]]:
         """Delete films; the database takes their numbers, ratings and reviews along."""
-        with transaction.atomic():
-            ids = list(MovieStats.objects.filter(pk__in=self.values("pk")).locked_in_order())
-            return models.QuerySet.delete(Movie.objects.filter(pk__in=ids).order_by())
+        ids = list(MovieStats.objects.filter(pk__in=self.values("pk")).locked_in_order())
+        return models.QuerySet.delete(Movie.objects.filter(pk__in=ids).order_by())
 
     delete.alters_data = True  # type: ignore[attr-defined]  # Django's mark for templates
     delete.queryset_only = True  # type: ignore[attr-defined]  # as on the method it replaces
@@ -105,8 +112,8 @@ class MovieQuerySet(models.QuerySet["Movie"]):
         raise TypeError("A film needs its row of numbers: use save() or movies.seeding.")
 
     def update(self, **fields: Any) -> int:
-        if "title" in fields:
-            raise TypeError("A title carries its keys: use save().")
+        if DERIVED_COLUMNS & fields.keys():
+            raise TypeError("A title carries its keys, and a film its day of upload: use save().")
         return super().update(**fields)
 
 
@@ -135,6 +142,7 @@ class Movie(models.Model):
     objects = MovieQuerySet.as_manager()
 
     class Meta:
+        base_manager_name = "objects"
         constraints = (models.UniqueConstraint(fields=["title_key"], name="movie_title_unique"),)
         indexes = (
             models.Index(F("created_at").desc(), F("id").desc(), name="movie_uploaded"),
@@ -162,36 +170,49 @@ class Movie(models.Model):
     def __str__(self) -> str:
         return self.title
 
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        """Save the film; a new one gets its row of numbers. Raises TitleTaken."""
-        is_new = self._state.adding
-        self.title_key = title_key(self.title)
-        self.title_search = search_fold(self.title)
-        with transaction.atomic():
-            try:
-                with constraint_raises("movie_title_unique", TitleTaken(None)):
-                    super().save(*args, **kwargs)
-            except TitleTaken as exc:
-                raise TitleTaken(self._who_has_the_title()) from exc
-            if is_new:
-                self.stats = MovieStats.objects.create(movie=self, created_at=self.created_at)
+    def save(self, **kwargs: Any) -> None:
+        """Save the film: a new one gets its row of numbers, an old one is one edit further.
 
+        Raises TitleTaken.
+        """
+        fields = kwargs.get("update_fields")
+        if fields is not None:
+            keys = {"title_key", "title_search"} if "title" in fields else set()
+            kwargs["update_fields"] = {*fields, *keys, "updated_at", "version"}
+        # Asked before the first try: a second one, after a deadlock, finds the id given already.
+        self._save(is_new=self._state.adding, **kwargs)
+
+    @retried_atomic
+    def _save(self, *, is_new: bool, **kwargs: Any) -> None:
+        old_key, self.title_key = self.title_key, title_key(self.title)
+        self.title_search = search_fold(self.title)
+        if not is_new:
+            self.updated_at = timezone.now()
+            self.version = F("version") + 1
+            if old_key != self.title_key:
+                reserve_titles(old_key, self.title_key)
+        try:
+            with constraint_raises("movie_title_unique", TitleTaken(None)):
+                super().save(**kwargs)
+        except TitleTaken as exc:
+            raise TitleTaken(self._who_has_the_title()) from exc
+        if is_new:
+            self.stats = MovieStats.objects.create(movie=self, created_at=self.created_at)
+
+    @retried_atomic
     def edit(self, *, if_match: Sequence[str] | None = None, **fields: Any) -> "Movie":
         """Change what its owner may change, as one edit, and give the film as it is then.
 
         `if_match` holds the ETags one of which must name the current edit. Raises NotFound,
         PreconditionFailed, TitleTaken.
         """
-        with transaction.atomic():
-            movie = Movie.objects.with_stats().lock_row(self.pk)
-            if if_match is not None:
-                require_version(movie, if_match)
-            if fields:
-                for name, value in fields.items():
-                    setattr(movie, name, value)
-                movie.updated_at = timezone.now()
-                movie.version += 1
-                movie.save()
+        movie = Movie.objects.with_stats().lock_row(self.pk)
+        if if_match is not None:
+            require_version(movie, if_match)
+        if fields:
+            for name, value in fields.items():
+                setattr(movie, name, value)
+            movie.save()
         return movie
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
@@ -209,10 +230,46 @@ class Movie(models.Model):
         return f"/media/{self.poster_id}" if self.poster_id else None
 
 
+def reserve_titles(*keys: str) -> None:
+    """Have these titles to oneself until the transaction ends.
+
+    Two films that swap their titles would deadlock in the unique index, each waiting for the other
+    to let go of the title it wants.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended(key, 0)) FROM unnest(%s) AS key",
+            [sorted(keys)],
+        )
+
+
+# The index `stats_score` keeps films in this order, from the last to the first.
+RANK_ORDER = Tuple(F("score"), F("created_at"), F("movie"))
+
+
 class MovieStatsQuerySet(models.QuerySet["MovieStats"]):
+    def require(self, pk: int) -> "MovieStats":
+        """Give the numbers of one film. Raises NotFound."""
+        stats = self.filter(pk=pk).first()
+        if stats is None:
+            raise NotFound("There is no such film.")
+        return stats
+
     def locked_in_order(self) -> Iterable[int]:
         """Lock these films until the transaction ends, in the order of their ids; give the ids."""
         return self.order_by("pk").select_for_update(no_key=True).values_list("pk", flat=True)
+
+    def just_above(self, stats: "MovieStats") -> "MovieStats | None":
+        """Give the film that stands before this one in the order of `rank`, None at the top."""
+        higher = TupleGreaterThan(RANK_ORDER, (stats.score, stats.created_at, stats.pk))
+        upwards = (F("score").asc(nulls_first=True), F("created_at").asc(), F("movie").asc())
+        return self.filter(higher).select_related("movie").order_by(*upwards).first()
+
+    def just_below(self, stats: "MovieStats") -> "MovieStats | None":
+        """Give the film that stands after this one in the order of `rank`, None for the last."""
+        lower = TupleLessThan(RANK_ORDER, (stats.score, stats.created_at, stats.pk))
+        downwards = (F("score").desc(nulls_last=True), F("created_at").desc(), F("movie").desc())
+        return self.filter(lower).select_related("movie").order_by(*downwards).first()
 
     def move_rating(self, movie_id: int, *, old: int | None, new: int | None) -> None:
         """Count one rating of a film that was `old` and is `new`; None is no rating."""
@@ -235,6 +292,9 @@ class MovieStatsQuerySet(models.QuerySet["MovieStats"]):
 
     def bulk_create(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise TypeError("The numbers of a film come with the film: use Movie.save().")
+
+    def delete(self) -> NoReturn:
+        raise TypeError("The numbers of a film go with the film: use Movie.delete().")
 
 
 def _rating_count() -> Any:
@@ -324,6 +384,7 @@ class MovieStats(models.Model):
     objects = MovieStatsQuerySet.as_manager()
 
     class Meta:
+        base_manager_name = "objects"
         verbose_name = "numbers of a film"
         verbose_name_plural = "numbers of films"
         indexes = (
@@ -351,9 +412,32 @@ class MovieStats(models.Model):
     def __str__(self) -> str:
         return f"numbers of film {self.pk}"
 
+    def save(self, **kwargs: Any) -> None:
+        if not self._state.adding:
+            raise TypeError("The numbers of a film follow its rows: use recompute.")
+        super().save(**kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise TypeError("The numbers of a film go with the film: use Movie.delete().")
+
     @property
     def distribution(self) -> dict[str, int]:
         return {str(value): getattr(self, f"rating_{value}") for value in STARS}
+
+    @property
+    def prior(self) -> dict[str, float]:
+        """What the score starts from."""
+        return PRIOR
+
+    @property
+    def above(self) -> "MovieStats | None":
+        """The film that stands before this one in the order of `rank`."""
+        return None if self.score is None else MovieStats.objects.just_above(self)
+
+    @property
+    def below(self) -> "MovieStats | None":
+        """The film that stands after this one in the order of `rank`."""
+        return None if self.score is None else MovieStats.objects.just_below(self)
 
     @property
     def shown_average(self) -> float:

@@ -5,10 +5,13 @@ the number of films with a higher score; scores have three decimals, so there ar
 them, and one grouped index-only scan counts them all (architecture.md).
 """
 
+import threading
 import time
 from array import array
+from collections.abc import Mapping
 from decimal import Decimal
-from typing import NamedTuple
+from operator import attrgetter
+from typing import Any, NamedTuple, cast
 
 from django.conf import settings
 from django.core.cache import cache
@@ -19,16 +22,22 @@ from movies.models import MovieStats
 THOUSANDTHS = 1000
 HIGHEST = 5 * THOUSANDTHS
 CACHE_KEY = "movie-ranks"
-# The contract lets the number lag by this much; past it, nobody waits for another's refresh.
-MAX_LAG_SECONDS = 5.0
+REFRESH_KEY = "movie-ranks-refresh"
+# The contract lets the number lag by five seconds. Up to here one goes on with what there is while
+# another refreshes it; past it nobody waits for another process, which may have died.
+MAX_LAG_SECONDS = 4.0
 REFRESH_LOCK_SECONDS = 2
 
 
 class Ranks(NamedTuple):
-    """The rank that each score has, by thousandths, and when the scores were read (Unix time)."""
+    """The rank that each score has, by thousandths, and when the scores were read."""
 
     by_score: array[int]
+    # Unix time, which other machines know too.
     read_at: float
+    # How old they were when this process got them, and when that was by a clock that nobody sets.
+    age_when_got: float
+    got_at: float
 
     def of(self, score: Decimal | None) -> int | None:
         """Give the rank of a score, None for an unrated film."""
@@ -36,30 +45,79 @@ class Ranks(NamedTuple):
 
     @property
     def age(self) -> float:
-        # A clock that was set back must not make an old reading look new.
-        return abs(time.time() - self.read_at)
+        """Seconds since the scores were read."""
+        return self.age_when_got + time.monotonic() - self.got_at
+
+    @property
+    def is_fresh(self) -> bool:
+        max_age: float = settings.RANK_MAX_AGE_SECONDS
+        return self.age < max_age
+
+    @property
+    def is_usable(self) -> bool:
+        return self.age < MAX_LAG_SECONDS
 
 
-class _Process:
-    """The process's own copy, which spares a round trip for each film shown."""
+class RanksKeeper:
+    """One process's copy of the ranks, shared through the cache, refreshed by one at a time.
 
-    held: Ranks | None = None
+    Who finds it old refreshes it. The others go on with the old copy up to MAX_LAG_SECONDS; past
+    that, threads wait for the one of their process, and processes for nobody. Without a cache each
+    process reads for itself.
+    """
+
+    def __init__(self) -> None:
+        self.held: Ranks | None = None
+        self._refreshing = threading.Lock()
+
+    def current(self) -> Ranks:
+        """Give ranks no older than RANK_MAX_AGE_SECONDS, or the length of a refresh more."""
+        held = self.held
+        if held and held.is_fresh:
+            return held
+        if not self._refreshing.acquire(blocking=held is None or not held.is_usable):
+            return held  # type: ignore[return-value]  # without a copy the lock was waited for
+        try:
+            if self.held is None or not self.held.is_fresh:
+                self.held = self._shared_or_read()
+            return self.held
+        finally:
+            self._refreshing.release()
+
+    def _shared_or_read(self) -> Ranks:
+        known = [ranks for ranks in (_shared(), self.held) if ranks]
+        shared = min(known, key=attrgetter("age"), default=None)
+        if shared and shared.is_fresh:
+            return shared
+        may_refresh = cache.add(REFRESH_KEY, 1, timeout=REFRESH_LOCK_SECONDS)
+        if shared and shared.is_usable and not may_refresh:
+            return shared
+        ranks = read_ranks()
+        cache.set(CACHE_KEY, (ranks.by_score.tobytes(), ranks.read_at), timeout=60)
+        cache.delete(REFRESH_KEY)
+        return ranks
+
+
+_keeper = RanksKeeper()
 
 
 def current_ranks() -> Ranks:
-    """Give ranks no older than RANK_MAX_AGE_SECONDS, or the length of a refresh more.
+    """Give the ranks, at most a few seconds old. Take them once for all films of an answer."""
+    return _keeper.current()
 
-    Held in the process, shared through the cache, refreshed by the first who finds them old; the
-    others go on with what there is, up to MAX_LAG_SECONDS.
-    """
-    if _Process.held is None or not _is_fresh(_Process.held):
-        _Process.held = _shared_or_read(_Process.held)
-    return _Process.held
+
+def ranks_for(context: Mapping[str, Any]) -> Ranks:
+    """Give the ranks of the answer that a serializer's context belongs to: the same all along."""
+    # DRF hands every field one and the same dict, and calls it a Mapping.
+    ranks: Ranks | None = context.get("ranks")
+    if ranks is None:
+        ranks = cast(dict[str, Any], context)["ranks"] = current_ranks()
+    return ranks
 
 
 def read_ranks() -> Ranks:
     """Count the films of each score now, and add up."""
-    read_at = time.time()
+    read_at, got_at = time.time(), time.monotonic()
     films = array("q", bytes(8 * (HIGHEST + 1)))
     rows = MovieStats.objects.exclude(score=None).order_by().values_list("score")
     for score, count in rows.annotate(count=Count("pk")):
@@ -69,24 +127,15 @@ def read_ranks() -> Ranks:
     for thousandths in range(HIGHEST, -1, -1):
         by_score[thousandths] = higher + 1
         higher += films[thousandths]
-    return Ranks(by_score, read_at)
+    return Ranks(by_score, read_at, age_when_got=0.0, got_at=got_at)
 
 
-def _shared_or_read(held: Ranks | None) -> Ranks:
+def _shared() -> Ranks | None:
+    """Give what another process read, None where nothing is."""
     stored = cache.get(CACHE_KEY)
-    shared = Ranks(array("q", stored[0]), stored[1]) if stored else held
-    if shared and _is_fresh(shared):
-        return shared
-    if shared and shared.age < MAX_LAG_SECONDS - 1 and not _may_refresh():
-        return shared
-    ranks = read_ranks()
-    cache.set(CACHE_KEY, (ranks.by_score.tobytes(), ranks.read_at), timeout=60)
-    return ranks
-
-
-def _is_fresh(ranks: Ranks) -> bool:
-    return ranks.age < settings.RANK_MAX_AGE_SECONDS
-
-
-def _may_refresh() -> bool:
-    return bool(cache.add(f"{CACHE_KEY}-refresh", 1, timeout=REFRESH_LOCK_SECONDS))
+    if stored is None:
+        return None
+    by_score, read_at = stored
+    # A clock that was set back must not make an old reading look new.
+    age = abs(time.time() - read_at)
+    return Ranks(array("q", by_score), read_at, age_when_got=age, got_at=time.monotonic())

@@ -1,6 +1,7 @@
 """The JSON of a film, in and out."""
 
-from typing import Any
+from decimal import Decimal
+from typing import Any, cast
 
 from django.core.validators import URLValidator
 from drf_spectacular.utils import extend_schema_field
@@ -16,9 +17,9 @@ from movies.models import (
     MovieStats,
     shown_average,
 )
-from movies.ranking import current_ranks
+from movies.ranking import ranks_for
 from movieshelf.api.fields import ISODateField, StringField, TextField
-from movieshelf.api.serializers import CamelCaseModelSerializer
+from movieshelf.api.serializers import CamelCaseModelSerializer, CamelCaseSerializer
 
 DISTRIBUTION_SCHEMA = {
     "type": "object",
@@ -38,18 +39,43 @@ class DistributionField(serializers.ReadOnlyField):
 class AverageField(serializers.FloatField):
     """A mean, shown rounded half up to two decimals."""
 
-    def to_representation(self, value: Any) -> float:
+    def to_representation(self, value: Any) -> float:  # type: ignore[override]  # a number in JSON
         return shown_average(value)
 
 
 class RankField(serializers.IntegerField):
-    """A film's rank, looked up by its score."""
+    """A rank, looked up by a score; the ranks are taken once for all films of an answer."""
 
-    def get_attribute(self, instance: Movie) -> Any:
-        return current_ranks().of(instance.stats.score) or 0
+    def get_attribute(self, instance: Any) -> int | None:
+        score = cast("Decimal | None", super().get_attribute(instance))
+        return ranks_for(self.context).of(score)
 
-    def to_representation(self, value: int) -> int | None:  # type: ignore[override]  # null while unrated
-        return value or None
+
+class NeighbourSerializer(CamelCaseSerializer):
+    """A film next to another in the order of `rank`; reads its numbers."""
+
+    id = serializers.IntegerField(source="movie_id")
+    title = serializers.CharField(source="movie.title")
+    score = serializers.FloatField()
+
+
+class PriorSerializer(CamelCaseSerializer):
+    """The imagined ratings that every film's score starts from."""
+
+    mean = serializers.FloatField()
+    weight = serializers.IntegerField()
+
+
+class StandingSerializer(CamelCaseSerializer):
+    """Why a film stands where it stands; reads its numbers."""
+
+    rank = RankField(source="score", allow_null=True)
+    score = serializers.FloatField(allow_null=True)
+    average_rating = AverageField()
+    rating_count = serializers.IntegerField()
+    prior = PriorSerializer()
+    above = NeighbourSerializer(allow_null=True)
+    below = NeighbourSerializer(allow_null=True)
 
 
 class TrailerURLField(StringField):
@@ -74,7 +100,7 @@ class MovieSerializer(CamelCaseModelSerializer[Movie]):
     average_rating = AverageField(source="stats.average_rating", read_only=True)
     rating_count = serializers.IntegerField(source="stats.rating_count", read_only=True)
     review_count = serializers.IntegerField(source="stats.review_count", read_only=True)
-    rank = RankField(read_only=True, allow_null=True)
+    rank = RankField(source="stats.score", read_only=True, allow_null=True)
     rating_distribution = DistributionField(source="stats")
 
     class Meta:

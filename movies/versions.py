@@ -1,8 +1,9 @@
 """A film's ETag: which edit of it, and which numbers, an answer shows.
 
-`"<edit>.<numbers>.<proof>"`: the edit counts what owners change; the numbers are a digest of what
-ratings, reviews and other films' ratings move. Both change the tag, but only the edit matters to
-If-Match. The proof, keyed with SECRET_KEY, tells our own tags of this film from all others.
+`"<edit>.<rest>.<proof>"`: the edit counts what owners change; the rest is a digest of what changes
+without an edit: ratings, reviews, other films' ratings, and what the database sets to null when a
+member or an image goes. Both change the tag, but only the edit matters to If-Match. The proof,
+keyed with SECRET_KEY, tells our own tags of this film from all others.
 """
 
 import hmac
@@ -15,13 +16,13 @@ from django.conf import settings
 from movieshelf.api.errors import PreconditionFailed
 
 if TYPE_CHECKING:
-    from movies.models import Movie, MovieStats
+    from movies.models import Movie
 
 
 def movie_etag(movie: "Movie", rank: int | None) -> str:
     """Give the strong ETag of a film as it is shown with this rank."""
-    numbers = _numbers(movie.stats, rank)
-    return f'"{movie.version}.{numbers}.{_proof(movie.pk, movie.version, numbers)}"'
+    rest = _rest(movie, rank)
+    return f'"{movie.version}.{rest}.{_proof(movie.pk, movie.version, rest)}"'
 
 
 def require_version(movie: "Movie", tags: Sequence[str]) -> None:
@@ -31,19 +32,20 @@ def require_version(movie: "Movie", tags: Sequence[str]) -> None:
 
 
 def _names_current_edit(movie: "Movie", tag: str) -> bool:
-    version, _, rest = tag.strip('"').partition(".")
-    numbers, _, proof = rest.partition(".")
+    version, _, claimed = tag.strip('"').partition(".")
+    rest, _, proof = claimed.partition(".")
     return version == str(movie.version) and hmac.compare_digest(
-        proof.encode(), _proof(movie.pk, movie.version, numbers).encode()
+        proof.encode(), _proof(movie.pk, movie.version, rest).encode()
     )
 
 
-def _numbers(stats: "MovieStats", rank: int | None) -> str:
-    shown = (*stats.distribution.values(), stats.review_count, rank)
+def _rest(movie: "Movie", rank: int | None) -> str:
+    numbers = (*movie.stats.distribution.values(), movie.stats.review_count, rank)
+    shown = (*numbers, movie.created_by_id, movie.poster_id)
     return blake2b(repr(shown).encode(), digest_size=6).hexdigest()
 
 
-def _proof(movie_id: int, version: int, numbers: str) -> str:
-    claim = f"{movie_id}.{version}.{numbers}".encode()
+def _proof(movie_id: int, version: int, rest: str) -> str:
+    claim = f"{movie_id}.{version}.{rest}".encode()
     key = settings.SECRET_KEY.encode()[:64]
     return blake2b(claim, key=key, digest_size=6, person=b"movie-etag").hexdigest()

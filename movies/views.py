@@ -2,8 +2,6 @@
 
 from typing import Any, cast
 
-from django.contrib.auth.models import AnonymousUser
-from django.db import transaction
 from drf_spectacular.utils import extend_schema
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
@@ -16,9 +14,10 @@ from media.models import Media
 from media.uploads import UploadAnswerSerializer, UploadParser, UploadSerializer, upload_answer
 from movies.listing import MovieList, MovieListParams
 from movies.models import Movie, MovieQuerySet
-from movies.ranking import current_ranks
-from movies.serializers import MovieSerializer
+from movies.ranking import ranks_for
+from movies.serializers import MovieSerializer, StandingSerializer
 from movies.versions import movie_etag
+from movieshelf.api.ceilings import UPLOADS, WRITES
 from movieshelf.api.conditional import if_match_tags, is_known_to_client
 from movieshelf.api.views import ApiView, ApiViewSet
 
@@ -32,9 +31,7 @@ class MovieViewSet(ApiViewSet):
 
     @extend_schema(parameters=[MovieListParams])
     def list(self, request: Request) -> Response:
-        shelf = MovieList(
-            MovieListParams.parse(request), cast("User | AnonymousUser", request.user)
-        )
+        shelf = MovieList(MovieListParams.parse(request), request.user)
         page = self.paginate_queryset(shelf)  # type: ignore[arg-type]  # slices like a queryset
         answer = self.get_paginated_response(self.get_serializer(page, many=True).data)
         if shelf.is_fuzzy:
@@ -42,11 +39,7 @@ class MovieViewSet(ApiViewSet):
         return answer
 
     def retrieve(self, request: Request, pk: int) -> Response:
-        movie = self.get_object()
-        etag = movie_etag(movie, current_ranks().of(movie.stats.score))
-        if is_known_to_client(request, etag):
-            return Response(status=304, headers={"ETag": etag})
-        return Response(self.get_serializer(movie).data, headers={"ETag": etag})
+        return self.answer(self.get_object(), status=200)
 
     def create(self, request: Request) -> Response:
         asked = self.asked(data=request.data)
@@ -71,9 +64,13 @@ class MovieViewSet(ApiViewSet):
     def answer(
         self, movie: Movie, *, status: int, headers: dict[str, str] | None = None
     ) -> Response:
-        etag = movie_etag(movie, current_ranks().of(movie.stats.score))
-        body = self.get_serializer(movie).data
-        return Response(body, status=status, headers={"ETag": etag, **(headers or {})})
+        """Show a film with the ETag of exactly what is shown; a 304 to whom it is no news."""
+        context = self.get_serializer_context()
+        etag = movie_etag(movie, ranks_for(context).of(movie.stats.score))
+        headers = {"ETag": etag, **(headers or {})}
+        if self.action == "retrieve" and is_known_to_client(self.request, etag):
+            return Response(status=304, headers=headers)
+        return Response(MovieSerializer(movie, context=context).data, status, headers=headers)
 
 
 class PosterView(ApiView):
@@ -81,15 +78,26 @@ class PosterView(ApiView):
     serializer_class = UploadSerializer
     permission_classes = (IsAuthenticated, IsOwnerOrAdmin)
     parser_classes = (UploadParser,)
+    ceilings = (WRITES, UPLOADS)
 
     @extend_schema(responses={201: UploadAnswerSerializer})
     def post(self, request: Request, pk: int) -> Response:
         movie = self.get_object()
         upload = self.get_serializer(data=request.data)
         upload.is_valid(raise_exception=True)
-        with transaction.atomic():
-            poster = Media.objects.take(
-                upload.validated_data["image"], uploader=cast(User, request.user)
-            )
-            movie.edit(poster=poster)
+        poster = Media.objects.take(
+            upload.validated_data["image"],
+            uploader=cast(User, request.user),
+            show=lambda poster: movie.edit(poster=poster),
+        )
         return upload_answer(poster)
+
+
+class MovieRankView(ApiView):
+    """Why a film stands where it stands."""
+
+    queryset = Movie.objects.with_stats()
+    serializer_class = StandingSerializer
+
+    def get(self, request: Request, pk: int) -> Response:
+        return Response(self.get_serializer(self.get_object().stats).data)

@@ -15,7 +15,7 @@ from accounts.profiles import (
 )
 from accounts.views import LoginView, LogoutView, RefreshView, RegisterView
 from media.views import MediaLimitsView, serve_media
-from movies.views import MovieViewSet, PosterView
+from movies.views import MovieRankView, MovieViewSet, PosterView
 from movieshelf.admin_login import admin_login
 from movieshelf.converters import IdConverter
 from movieshelf.docs import DocsView, OpenAPIView
@@ -47,6 +47,7 @@ urlpatterns = [
         MovieViewSet.as_view({"get": "retrieve", "patch": "partial_update", "delete": "destroy"}),
     ),
     path("movies/<id:pk>/poster", PosterView.as_view()),
+    path("movies/<id:pk>/rank", MovieRankView.as_view()),
     path("movies/<id:movie_id>/reviews", MovieReviewsView.as_view()),
     path("movies/<id:movie_id>/rating", MovieRatingView.as_view()),
     path(

@@ -1,38 +1,45 @@
 """Ratings: one per member and film."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NoReturn, Self
 
 from django.conf import settings
-from django.db import connection, models, transaction
+from django.db import connection, models
 from django.utils import timezone
 
 from accounts.models import User
 from movies.models import STARS, Movie, MovieStats
+from movieshelf.api.errors import NotFound
+from movieshelf.api.transactions import retried_atomic
 
 COUNTED_COLUMNS = frozenset({"value", "movie", "movie_id"})
 
 
 class RatingQuerySet(models.QuerySet["Rating"]):
+    @retried_atomic
     def rate(self, *, user: User, movie_id: int, value: int) -> "Rating":
-        """Set the member's rating of one film, replacing an earlier one. Raises NotFound."""
-        with transaction.atomic():
-            Movie.objects.lock(movie_id)
-            rating = self.filter(user=user, movie_id=movie_id).first() or Rating(
-                user=user, movie_id=movie_id
-            )
-            rating.value = value
-            rating.save_locked()
+        """Set the member's rating of one film, replacing an earlier one. Raises NotFound.
+
+        The rating's `stats` are the film's numbers right after it.
+        """
+        stats = Movie.objects.lock(movie_id)
+        mine = self.filter(user=user, movie_id=movie_id).first()
+        rating = mine or Rating(user=user, movie_id=movie_id)
+        rating.value = value
+        rating.save_locked()
+        stats.refresh_from_db()
+        rating.stats = stats
         return rating
 
-    def unrate(self, *, user: User, movie_id: int) -> bool:
-        """Take the member's rating of one film back; say whether there was one."""
-        with transaction.atomic():
-            Movie.objects.lock(movie_id)
-            rating = self.filter(user=user, movie_id=movie_id).first()
-            if rating is not None:
-                rating.delete()
-        return rating is not None
+    @retried_atomic
+    def unrate(self, *, user: User, movie_id: int) -> None:
+        """Take the member's rating of one film back. Raises NotFound when there is none."""
+        Movie.objects.lock(movie_id)
+        rating = self.filter(user=user, movie_id=movie_id).first()
+        if rating is None:
+            raise NotFound("You have not rated this film.")
+        # Its own delete() would lock and read it all again.
+        models.Model.delete(rating)
 
     def of(self, user: User) -> Self:
         return self.filter(user=user)
@@ -62,30 +69,28 @@ class RatingQuerySet(models.QuerySet["Rating"]):
             row = cursor.fetchone()
         return int(row[0]) if row else 0
 
+    @retried_atomic
     def delete(self) -> tuple[int, dict[str, int]]:
-        """Delete ratings one by one under the locks of their films, in the order of their ids."""
-        with transaction.atomic():
-            films = set(self.order_by().values_list("movie_id", flat=True))
-            list(MovieStats.objects.filter(pk__in=films).locked_in_order())
-            return super().delete()
+        """Delete ratings under the locks of their films, each counted down by its signal."""
+        films = MovieStats.objects.filter(pk__in=self.order_by().values("movie"))
+        # A film that was rated since then is not locked, and its new rating stays.
+        locked = list(films.locked_in_order())
+        return models.QuerySet.delete(self.filter(movie__in=locked))
 
     delete.alters_data = True  # type: ignore[attr-defined]  # Django's mark for templates
     delete.queryset_only = True  # type: ignore[attr-defined]  # as on the method it replaces
 
     def update(self, **fields: Any) -> int:
+        """Change columns that no film counts; bulk_update and related managers come here too."""
         if COUNTED_COLUMNS & fields.keys():
             raise TypeError("A changed rating moves its film's counters: use rate() or save().")
         return super().update(**fields)
 
+    def update_or_create(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise TypeError("It would lock the rating before its film, and deadlock: use rate().")
+
     def bulk_create(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise TypeError("A new rating moves its film's counters: use rate() or save().")
-
-    def bulk_update(
-        self, objs: Iterable["Rating"], fields: Iterable[str], *args: Any, **kwargs: Any
-    ) -> int:
-        if COUNTED_COLUMNS & set(fields):
-            raise TypeError("A changed rating moves its film's counters: use rate() or save().")
-        return super().bulk_update(objs, fields, *args, **kwargs)
 
 
 class Rating(models.Model):
@@ -107,8 +112,11 @@ class Rating(models.Model):
 
     # What the film's counters hold of this row; None while they hold nothing.
     counted_value: int | None = None
+    # The film's numbers right after rate().
+    stats: MovieStats
 
     class Meta:
+        base_manager_name = "objects"
         constraints = (
             models.UniqueConstraint(fields=["movie", "user"], name="rating_once_per_member"),
             models.CheckConstraint(
@@ -127,28 +135,28 @@ class Rating(models.Model):
             rating.counted_value = rating.value
         return rating
 
-    def save(self, *args: Any, **kwargs: Any) -> None:
+    @retried_atomic
+    def save(self, **kwargs: Any) -> None:
         """Save the rating under the lock of its film, which counts it in the same transaction."""
-        with transaction.atomic():
-            self.lock_film()
-            self.save_locked(*args, **kwargs)
+        self.lock_film()
+        self.save_locked(**kwargs)
 
-    def save_locked(self, *args: Any, **kwargs: Any) -> None:
+    def save_locked(self, **kwargs: Any) -> None:
         """Save the rating where its film is locked and its row was read after that."""
         self.updated_at = timezone.now()
-        super().save(*args, **kwargs)
+        if kwargs.get("update_fields") is not None:
+            kwargs["update_fields"] = {*kwargs["update_fields"], "updated_at"}
+        super().save(**kwargs)
 
+    @retried_atomic
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
-        with transaction.atomic():
-            self.lock_film()
-            return super().delete(*args, **kwargs)
+        self.lock_film()
+        return super().delete(*args, **kwargs)
 
     def lock_film(self) -> None:
         """Lock the film, then read again what it counts: another may have changed it meanwhile."""
         Movie.objects.lock(self.movie_id)
-        if self.pk is None:
-            return
-        counted = Rating.objects.filter(pk=self.pk).values_list("movie_id", "value").first()
+        counted = Rating.objects.filter(pk=self.pk).values_list("movie", "value").first()
         if counted and counted[0] != self.movie_id:
             raise ValueError("A rating stays with its film.")
         self.counted_value = counted[1] if counted else None

@@ -8,6 +8,8 @@ from movieshelf.api.fields import WholeNumberField
 from movieshelf.api.serializers import CamelCaseModelSerializer
 from ratings.models import Rating
 
+NUMBERS = ("average_rating", "rating_count", "rating_distribution")
+
 
 class RatingSerializer(CamelCaseModelSerializer[Rating]):
     """One's own rating of a film."""
@@ -18,21 +20,16 @@ class RatingSerializer(CamelCaseModelSerializer[Rating]):
 
     class Meta:
         model = Rating
-        fields = ("id", "movie_id", "user_id", "value", "created_at", "updated_at")
+        fields: tuple[str, ...] = ("id", "movie_id", "user_id", "value", "created_at", "updated_at")
         read_only_fields = ("id", "created_at", "updated_at")
 
 
 class RatedSerializer(RatingSerializer):
     """A rating just given, with the film's numbers right after it."""
 
-    average_rating = AverageField(source="movie.stats.average_rating", read_only=True)
-    rating_count = serializers.IntegerField(source="movie.stats.rating_count", read_only=True)
-    rating_distribution = DistributionField(source="movie.stats")
+    average_rating = AverageField(source="stats.average_rating", read_only=True)
+    rating_count = serializers.IntegerField(source="stats.rating_count", read_only=True)
+    rating_distribution = DistributionField(source="stats")
 
     class Meta(RatingSerializer.Meta):
-        fields = (
-            *RatingSerializer.Meta.fields,
-            "average_rating",
-            "rating_count",
-            "rating_distribution",
-        )
+        fields = (*RatingSerializer.Meta.fields, *NUMBERS)

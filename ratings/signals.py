@@ -1,6 +1,6 @@
 """What a saved or deleted rating does to its film."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from django.db.models.signals import post_delete, post_save
 from django.dispatch import receiver
@@ -13,7 +13,16 @@ from ratings.models import Rating
 
 
 @receiver(post_save, sender=Rating)
-def count_saved_rating(sender: type[Rating], instance: Rating, **kwargs: object) -> None:
+def count_saved_rating(
+    sender: type[Rating],
+    instance: Rating,
+    update_fields: Collection[str] | None,
+    raw: bool,
+    **kwargs: object,
+) -> None:
+    # A fixture (raw) brings the film's numbers along, and a field that was not saved changes none.
+    if raw or (update_fields is not None and "value" not in update_fields):
+        return
     MovieStats.objects.move_rating(
         instance.movie_id, old=instance.counted_value, new=instance.value
     )

@@ -9,7 +9,6 @@ from rest_framework.response import Response
 
 from accounts.models import User
 from movies.models import Movie
-from movieshelf.api.errors import NotFound
 from movieshelf.api.views import ApiView
 from ratings.models import Rating, RatingQuerySet
 from ratings.serializers import RatedSerializer, RatingSerializer
@@ -39,6 +38,5 @@ class MovieRatingView(ApiView):
         return Response(RatedSerializer(rating).data)
 
     def delete(self, request: Request, movie_id: int) -> Response:
-        if not Rating.objects.unrate(user=cast(User, request.user), movie_id=movie_id):
-            raise NotFound("You have not rated this film.")
+        Rating.objects.unrate(user=cast(User, request.user), movie_id=movie_id)
         return Response(status=204)

@@ -1,17 +1,19 @@
 """Reviews: what members write about films, and what moderators hide."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any, NoReturn, Self
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
-from django.db import connection, models, transaction
+from django.db import connection, models
 from django.db.models import F, OuterRef, Q, Subquery
 from django.utils import timezone
 
 from accounts.models import User
 from movies.models import Movie, MovieStats
 from movieshelf.api.errors import NotFound
+from movieshelf.api.transactions import retried_atomic
 from ratings.models import Rating
 
 MAX_CONTENT_LENGTH = 5_000
@@ -68,30 +70,48 @@ class ReviewQuerySet(models.QuerySet["Review"]):
             row = cursor.fetchone()
         return int(row[0]) if row else 0
 
+    def hide(self, *, by: User, reason: str = "") -> int:
+        """Hide these reviews as `Review.hide` does; give how many were visible."""
+        columns = {"hidden_at": timezone.now(), "hidden_by": by, "hidden_reason": reason}
+        return self._set_hidden(True, **columns)
+
+    def show(self) -> int:
+        """Undo `hide`; give how many were hidden."""
+        return self._set_hidden(False, hidden_at=None, hidden_by=None, hidden_reason="")
+
+    @retried_atomic
+    def _set_hidden(self, hidden: bool, **columns: Any) -> int:
+        changing = self.filter(movie__in=self._lock_films(), is_hidden=not hidden)
+        per_film = Counter(changing.order_by().values_list("movie", flat=True))
+        models.QuerySet.update(changing, is_hidden=hidden, **columns)
+        for movie_id, count in per_film.items():
+            MovieStats.objects.move_reviews(movie_id, by=-count if hidden else count)
+        return per_film.total()
+
+    @retried_atomic
     def delete(self) -> tuple[int, dict[str, int]]:
-        """Delete reviews one by one under the locks of their films, in the order of their ids."""
-        with transaction.atomic():
-            films = set(self.order_by().values_list("movie_id", flat=True))
-            list(MovieStats.objects.filter(pk__in=films).locked_in_order())
-            return super().delete()
+        """Delete reviews under the locks of their films, each counted down by its signal."""
+        return models.QuerySet.delete(self.filter(movie__in=self._lock_films()))
 
     delete.alters_data = True  # type: ignore[attr-defined]  # Django's mark for templates
     delete.queryset_only = True  # type: ignore[attr-defined]  # as on the method it replaces
 
+    def _lock_films(self) -> Sequence[int]:
+        """Lock the films of these reviews; one that gets its first review now is not among them."""
+        films = MovieStats.objects.filter(pk__in=self.order_by().values("movie"))
+        return list(films.locked_in_order())
+
     def update(self, **fields: Any) -> int:
+        """Change columns that no film counts; bulk_update and related managers come here too."""
         if COUNTED_COLUMNS & fields.keys():
             raise TypeError("A hidden review moves its film's counter: use hide() or show().")
         return super().update(**fields)
 
+    def update_or_create(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise TypeError("It would lock the review before its film, and deadlock: use save().")
+
     def bulk_create(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise TypeError("A new review moves its film's counter: use write() or save().")
-
-    def bulk_update(
-        self, objs: Iterable["Review"], fields: Iterable[str], *args: Any, **kwargs: Any
-    ) -> int:
-        if COUNTED_COLUMNS & set(fields):
-            raise TypeError("A hidden review moves its film's counter: use hide() or show().")
-        return super().bulk_update(objs, fields, *args, **kwargs)
 
 
 class Review(models.Model):
@@ -127,6 +147,7 @@ class Review(models.Model):
     is_counted = False
 
     class Meta:
+        base_manager_name = "objects"
         constraints = (
             models.CheckConstraint(
                 condition=Q(is_hidden=False, hidden_at=None)
@@ -137,6 +158,13 @@ class Review(models.Model):
         indexes = (
             models.Index("movie", F("created_at").desc(), F("id").desc(), name="review_of_film"),
             models.Index("user", F("created_at").desc(), name="review_of_member"),
+            # Few are hidden: these count them for admins, and find them when an admin leaves.
+            models.Index(fields=["movie"], condition=Q(is_hidden=True), name="review_hidden"),
+            models.Index(
+                fields=["hidden_by"],
+                condition=Q(hidden_by__isnull=False),
+                name="review_hidden_by",
+            ),
         )
 
     def __str__(self) -> str:
@@ -148,11 +176,28 @@ class Review(models.Model):
         review.is_counted = "is_hidden" not in review.get_deferred_fields() and not review.is_hidden
         return review
 
-    def save(self, *args: Any, **kwargs: Any) -> None:
+    @retried_atomic
+    def save(self, **kwargs: Any) -> None:
         """Save the review under the lock of its film, which counts it in the same transaction."""
-        with transaction.atomic():
-            self.lock_film()
-            super().save(*args, **kwargs)
+        self.lock_film()
+        super().save(**kwargs)
+
+    @retried_atomic
+    def change(
+        self,
+        *,
+        by: User,
+        content: str | None = None,
+        hidden: bool | None = None,
+        reason: str = "",
+    ) -> None:
+        """Edit, hide or show it, whichever are asked, all or none. Raises NotFound."""
+        if content is not None:
+            self.edit(content)
+        if hidden:
+            self.hide(by=by, reason=reason)
+        elif hidden is False:
+            self.show()
 
     def edit(self, content: str) -> None:
         """Change the text; a hidden review stays hidden. Raises NotFound when it is gone."""
@@ -171,12 +216,12 @@ class Review(models.Model):
         self.is_hidden, self.hidden_at, self.hidden_by, self.hidden_reason = False, None, None, ""
         self._save_fields("is_hidden", "hidden_at", "hidden_by", "hidden_reason")
 
+    @retried_atomic
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
         """Delete the review; of many who do so at once, one does. Raises NotFound for the rest."""
-        with transaction.atomic():
-            if not self.lock_film():
-                raise NotFound("There is no such review.")
-            return super().delete(*args, **kwargs)
+        if not self.lock_film():
+            raise NotFound("There is no such review.")
+        return super().delete(*args, **kwargs)
 
     def lock_film(self) -> bool:
         """Lock the film, then read again what it counts: another may have changed it meanwhile.
@@ -184,9 +229,7 @@ class Review(models.Model):
         Says whether the review is there.
         """
         Movie.objects.lock(self.movie_id)
-        if self.pk is None:
-            return False
-        counted = Review.objects.filter(pk=self.pk).values_list("movie_id", "is_hidden").first()
+        counted = Review.objects.filter(pk=self.pk).values_list("movie", "is_hidden").first()
         if counted and counted[0] != self.movie_id:
             raise ValueError("A review stays with its film.")
         self.is_counted = counted is not None and not counted[1]

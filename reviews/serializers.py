@@ -9,8 +9,8 @@ from movieshelf.api.fields import TextField
 from movieshelf.api.serializers import (
     CamelCaseModelSerializer,
     CamelCaseSerializer,
-    QuerySerializer,
 )
+from movieshelf.api.text import ControlCharacter
 from reviews.models import MAX_CONTENT_LENGTH, MAX_REASON_LENGTH, Review
 from reviews.sanitising import sanitise
 
@@ -19,7 +19,10 @@ class ContentField(TextField):
     """Plain text: sanitised first, then measured."""
 
     def run_validation(self, data: Any = serializers.empty) -> Any:
-        return super().run_validation(sanitise(data) if isinstance(data, str) else data)
+        try:
+            return super().run_validation(sanitise(data) if isinstance(data, str) else data)
+        except ControlCharacter:
+            self.fail("control")
 
 
 class ReviewSerializer(CamelCaseModelSerializer[Review]):
@@ -67,7 +70,3 @@ class ReviewChangeSerializer(CamelCaseSerializer):
         if not isinstance(self.initial_data["hidden"], bool):
             raise serializers.ValidationError("true or false is needed.", code="invalid")
         return hidden
-
-
-class ReviewListParams(QuerySerializer):
-    sort = serializers.ChoiceField(["latest", "oldest"], default="latest")

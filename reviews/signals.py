@@ -1,6 +1,6 @@
 """What a saved or deleted review does to its film."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from django.db.models.signals import post_delete, post_save
 from django.dispatch import receiver
@@ -13,7 +13,16 @@ from reviews.models import Review
 
 
 @receiver(post_save, sender=Review)
-def count_saved_review(sender: type[Review], instance: Review, **kwargs: object) -> None:
+def count_saved_review(
+    sender: type[Review],
+    instance: Review,
+    update_fields: Collection[str] | None,
+    raw: bool,
+    **kwargs: object,
+) -> None:
+    # A fixture (raw) brings the film's numbers along, and a field that was not saved changes none.
+    if raw or (update_fields is not None and "is_hidden" not in update_fields):
+        return
     counts = not instance.is_hidden
     MovieStats.objects.move_reviews(instance.movie_id, by=int(counts) - int(instance.is_counted))
     instance.is_counted = counts

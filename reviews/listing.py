@@ -1,0 +1,35 @@
+"""A film's reviews as a list: which of them a viewer sees, in which order, and how many."""
+
+from django.contrib.auth.models import AnonymousUser
+
+from accounts.models import User
+from movies.listing import SpellingOutChoiceField
+from movies.models import MovieStats
+from movieshelf.api.serializers import QuerySerializer
+from reviews.models import Review, ReviewQuerySet
+
+
+class ReviewListParams(QuerySerializer):
+    sort = SpellingOutChoiceField(["latest", "oldest"], default="latest")
+
+
+class ReviewList:
+    """What one request to `GET /movies/:id/reviews` asked for; pages it like a queryset.
+
+    Raises NotFound when there is no such film.
+    """
+
+    def __init__(self, movie_id: int, viewer: User | AnonymousUser, *, sort: str) -> None:
+        self.visible_to_all = MovieStats.objects.require(movie_id).review_count
+        self.viewer = viewer
+        reviews = Review.objects.filter(movie=movie_id).visible_to(viewer)
+        self.seen = reviews.oldest_first() if sort == "oldest" else reviews.newest_first()
+
+    def total(self) -> int:
+        """Count what the viewer sees; the film knows how many everybody does."""
+        if self.viewer.is_anonymous:
+            return self.visible_to_all
+        return self.visible_to_all + self.seen.filter(is_hidden=True).count()
+
+    def __getitem__(self, page: slice) -> ReviewQuerySet:
+        return self.seen.for_reading()[page]
