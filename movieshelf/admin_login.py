@@ -18,7 +18,8 @@ def admin_login(request: HttpRequest) -> HttpResponseBase:
         response = admin.site.login(request)
     except RateLimited as exc:
         # Read by a person, so a sentence and not the envelope.
-        response = HttpResponse(exc.message, status=429, content_type="text/plain")
-        response.headers.update(exc.headers)
+        response = HttpResponse(
+            exc.message, status=exc.status_code, content_type="text/plain", headers=exc.headers
+        )
     tell(request, response)
     return response

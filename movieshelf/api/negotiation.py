@@ -7,7 +7,7 @@ from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 
 from movieshelf.api.bodies import declared_length
-from movieshelf.api.errors import PayloadTooLarge, UnsupportedMediaType
+from movieshelf.api.errors import InvalidInput, PayloadTooLarge, UnsupportedMediaType
 
 
 class StrictNegotiation(DefaultContentNegotiation):
@@ -22,7 +22,7 @@ class StrictNegotiation(DefaultContentNegotiation):
         """Give the parser of exactly this type; DRF would take `*/*` for any.
 
         The length comes before the type, and nothing is read before both are right. Raises
-        PayloadTooLarge, UnsupportedMediaType.
+        PayloadTooLarge, UnsupportedMediaType, and InvalidInput where there is no body.
         """
         parsers = list(parsers)
         for parser in parsers:
@@ -31,6 +31,8 @@ class StrictNegotiation(DefaultContentNegotiation):
         for parser in parsers:
             if parser.media_type == essence:
                 return parser
+        if not essence and not declared_length(request):
+            raise InvalidInput("A body is needed here.")
         taken = " or ".join(str(parser.media_type) for parser in parsers)
         raise UnsupportedMediaType(f"A body {_shown(essence)} is not taken here; send {taken}.")
 
