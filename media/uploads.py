@@ -141,10 +141,7 @@ class UploadSerializer(CamelCaseSerializer):
     def _only(parts: Mapping[str, list[Any]]) -> Any:
         images = parts.get("image", [])
         if len(images) != 1:
-            found = "none" if not images else f"{len(images)}"
-            raise InvalidInput.on(
-                "image", f"One file in the field `image` is needed; found {found}."
-            )
+            raise not_one_image(len(images))
         if len(parts) > MAX_PARTS:
             raise InvalidInput(f"The upload has {len(parts)} parts; {MAX_PARTS} are allowed.")
         return images[0]
@@ -170,7 +167,7 @@ class UploadView(ApiView):
     @extend_schema(responses={201: UploadAnswerSerializer})
     def post(self, request: Request, **kwargs: Any) -> Response:
         thing = self.get_object()
-        refuse_other_types(request)
+        require_form(request)
         upload = self.get_serializer(data=request.data)
         upload.is_valid(raise_exception=True)
         return self.keep(thing, clean_upload(upload.validated_data["image"]))
@@ -186,17 +183,20 @@ class UploadView(ApiView):
         raise NotImplementedError
 
 
-def refuse_other_types(request: Request) -> None:
-    """Raise UnsupportedMediaType for a body that is no multipart form."""
-    given = request.content_type.partition(";")[0].strip().lower()
-    if given != MULTIPART and (given or declared_length(request)):
+def require_form(request: Request) -> None:
+    """Raise InvalidInput where there is no body, UnsupportedMediaType where it is no form."""
+    if not declared_length(request):
+        raise not_one_image(0)
+    if request.content_type.partition(";")[0].strip().lower() != MULTIPART:
         raise UnsupportedMediaType(
             f"An image is sent as {MULTIPART}, in the file field `image`; this is another type."
         )
 
 
-def upload_answer(media: Media) -> Response:
-    return Response(UploadAnswerSerializer(media).data, status=201)
+def not_one_image(found: int) -> InvalidInput:
+    return InvalidInput.on(
+        "image", f"One file in the field `image` is needed; found {found or 'none'}."
+    )
 
 
 def too_heavy() -> PayloadTooLarge:

@@ -8,16 +8,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 
-from accounts.models import User
 from accounts.permissions import IsOwnerOrAdmin
 from media.models import Media
-from media.uploads import UploadAnswerSerializer, UploadParser, UploadSerializer, upload_answer
+from media.uploads import UploadView
 from movies.listing import MovieList, MovieListParams
 from movies.models import Movie, MovieQuerySet
 from movies.ranking import ranks_for
 from movies.serializers import MovieSerializer, StandingSerializer
 from movies.versions import movie_etag
-from movieshelf.api.ceilings import UPLOADS, WRITES
 from movieshelf.api.conditional import if_match_tags, is_known_to_client
 from movieshelf.api.views import ApiView, ApiViewSet
 
@@ -73,24 +71,12 @@ class MovieViewSet(ApiViewSet):
         return Response(MovieSerializer(movie, context=context).data, status, headers=headers)
 
 
-class PosterView(ApiView):
+class PosterView(UploadView):
     queryset = Movie.objects.all()
-    serializer_class = UploadSerializer
     permission_classes = (IsAuthenticated, IsOwnerOrAdmin)
-    parser_classes = (UploadParser,)
-    ceilings = (WRITES, UPLOADS)
 
-    @extend_schema(responses={201: UploadAnswerSerializer})
-    def post(self, request: Request, pk: int) -> Response:
-        movie = self.get_object()
-        upload = self.get_serializer(data=request.data)
-        upload.is_valid(raise_exception=True)
-        poster = Media.objects.take(
-            upload.validated_data["image"],
-            uploader=cast(User, request.user),
-            show=lambda poster: movie.edit(poster=poster),
-        )
-        return upload_answer(poster)
+    def show(self, thing: Movie, media: Media) -> None:
+        thing.edit(poster=media)
 
 
 class MovieRankView(ApiView):
