@@ -7,4 +7,5 @@ class AccountsConfig(AppConfig):
     name = "accounts"
 
     def ready(self) -> None:
+        import_module("accounts.avatars")
         import_module("accounts.schema")

@@ -375,7 +375,7 @@ class SessionQuerySet(models.QuerySet["Session"]):
                 ends_at=ends_at,
             )
 
-    def advance(self, pk: uuid.UUID, *, jti: str) -> "Session":
+    def advance(self, pk: uuid.UUID, *, user_id: str, jti: str) -> "Session":
         """Spend the refresh token `jti` of one login, and give the login as it is then.
 
         The live token moves the login on by one rotation. Its direct predecessor, for
@@ -386,7 +386,7 @@ class SessionQuerySet(models.QuerySet["Session"]):
         with transaction.atomic():
             session = self.lock(pk)
             now = timezone.now()
-            if session is None or not session.is_live(now):
+            if session is None or str(session.user_id) != user_id or not session.is_live(now):
                 raise AuthFailed("This login has ended.")
             if jti == session.jti(session.generation):
                 session.rotate(now)

@@ -77,7 +77,7 @@ class RefreshView(AuthView):
     def post(self, request: Request) -> Response:
         refuse_cross_site(request)
         token = read(RefreshToken, request.COOKIES.get(settings.REFRESH_COOKIE_NAME, ""))
-        session = Session.objects.advance(token.session_id, jti=token["jti"])
+        session = Session.objects.advance(token.session_id, user_id=token["sub"], jti=token["jti"])
         response = Response(access_answer(session))
         set_refresh_cookie(response, RefreshToken.of(session), session)
         return response
