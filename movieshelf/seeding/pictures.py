@@ -2,13 +2,14 @@
 
 import uuid
 from collections.abc import Sequence
+from datetime import timedelta
 from hashlib import sha256
 
 from accounts.models import User
 from media.models import Media
 from movies.models import Movie
 from movies.posters import AVATAR_SIZE, POSTER_SIZE, draw_avatar, draw_poster
-from movieshelf.seeding.members import DOMAIN
+from movieshelf.seeding.members import CLOSED, DOMAIN
 from movieshelf.seeding.progress import Advance
 
 SHARE_OF_AVATARS = 4  # one image in so many is an avatar
@@ -43,14 +44,17 @@ def _members_without_avatar(count: int) -> Sequence[User]:
 
 
 def _keep(data: bytes, size: tuple[int, int], *, uploader_id: int | None) -> Media:
-    """Keep a drawing of ours under an id that follows from it, so that a new seed gives the same.
+    """Keep a drawing of ours under an id that a new seed would give it again.
 
     It needs no cleaning: nothing in it came from outside.
     """
-    digest = sha256(data)
-    # Version 8 is for ids made like this (RFC 9562); the uploader tells equal avatars apart.
-    bits = int.from_bytes(sha256(digest.digest() + str(uploader_id).encode()).digest()[:16])
-    bits = bits & ~(0xF << 76) & ~(0x3 << 62) | 0x8 << 76 | 0x2 << 62
+    # Images are ordered by their ids, so this is a version 7 like theirs (RFC 9562), only that what
+    # is random there comes from the bytes and the place here.
+    kept_at = CLOSED + timedelta(milliseconds=Media.objects.count())
+    digest = sha256(data).hexdigest()
+    chance = int(sha256(f"{digest} {kept_at.isoformat()}".encode()).hexdigest(), 16)
+    bits = int(kept_at.timestamp() * 1000) << 80 | chance % (1 << 80)
+    bits = bits & ~(0xF << 76 | 0x3 << 62) | 0x7 << 76 | 0x2 << 62
     media: Media = Media.objects.create(
         pk=uuid.UUID(int=bits),
         uploader_id=uploader_id,
@@ -59,6 +63,7 @@ def _keep(data: bytes, size: tuple[int, int], *, uploader_id: int | None) -> Med
         width=size[0],
         height=size[1],
         bytes=len(data),
-        sha256=digest.hexdigest(),
+        sha256=digest,
+        created_at=kept_at,
     )
     return media
