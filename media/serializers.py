@@ -27,6 +27,11 @@ class OwnImageField(serializers.PrimaryKeyRelatedField[Media]):
         images = Media.objects.without_bytes()
         return images if self.any_for_admin and user.is_admin else images.usable_by(user)
 
+    def run_validation(self, data: Any = serializers.empty) -> Any:
+        if data == "":  # DRF would take it for null.
+            self.fail("incorrect_type")
+        return super().run_validation(data)
+
     def to_internal_value(self, data: Any) -> Media:
         if not isinstance(data, str):
             self.fail("incorrect_type")
