@@ -3,34 +3,11 @@
 import django.db.models.deletion
 from django.db import migrations, models
 
-# Django checks foreign keys at the commit. Those that point to an image are checked with the
-# statement that makes the link, so that from then on the link holds the image (FOR KEY SHARE), and
-# a sweep at the same moment leaves it alone.
-LINKS_ARE_CHECKED_AT = """
-DO $$
-DECLARE link record;
-BEGIN
-    FOR link IN
-        SELECT conrelid::regclass AS of_table, conname AS name
-        FROM pg_constraint
-        WHERE contype = 'f' AND confrelid = 'media_media'::regclass
-    LOOP
-        EXECUTE format(
-            'ALTER TABLE %s ALTER CONSTRAINT %I DEFERRABLE INITIALLY {moment}',
-            link.of_table, link.name
-        );
-    END LOOP;
-END
-$$
-"""
-
 
 class Migration(migrations.Migration):
 
     dependencies = [
         ('media', '0001_initial'),
-        ('accounts', '0002_initial'),
-        ('movies', '0001_initial'),
     ]
 
     operations = [
@@ -57,9 +34,5 @@ class Migration(migrations.Migration):
         migrations.RunSQL(
             "ALTER TABLE media_derivative ALTER COLUMN data SET STORAGE EXTERNAL",
             "ALTER TABLE media_derivative ALTER COLUMN data SET STORAGE EXTENDED",
-        ),
-        migrations.RunSQL(
-            LINKS_ARE_CHECKED_AT.format(moment="IMMEDIATE"),
-            LINKS_ARE_CHECKED_AT.format(moment="DEFERRED"),
         ),
     ]

@@ -5,7 +5,7 @@ from io import BytesIO
 from typing import Any
 
 import pytest
-from django.db import connection, connections
+from django.db import connection
 from django.http.request import UnreadablePostError
 from PIL import Image
 
@@ -14,6 +14,7 @@ from accounts.tests.factories import AdminFactory, UserFactory
 from media.models import Media
 from media.tests import pictures
 from media.tests.factories import a_form, a_part, an_image
+from media.tests.races import at_once
 from movies.models import Movie
 from movies.tests.factories import MovieFactory
 from movieshelf.api.bodies import readable_chunked_bodies
@@ -571,26 +572,6 @@ def test_limits_are_told_in_advance(api: ApiClient) -> None:
 
 
 # --- At once -----------------------------------------------------------------------------------
-
-
-def at_once(*calls: Any) -> list[Any]:
-    """Make the calls in threads that start together; give what they returned."""
-    barrier = threading.Barrier(len(calls))
-    results: list[Any] = [None] * len(calls)
-
-    def run(number: int) -> None:
-        try:
-            barrier.wait()
-            results[number] = calls[number]()
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(len(calls))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
 
 
 @pytest.mark.django_db(transaction=True)
