@@ -1,6 +1,6 @@
 """Images for moderators: see what there is and where it is shown, and remove what must not be."""
 
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import admin, messages
 from django.contrib.postgres.expressions import ArraySubquery
@@ -32,7 +32,7 @@ class MediaAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # it takes none a
 
     def get_queryset(self, request: HttpRequest) -> MediaQuerySet:
         """Images with, for each kind of thing that can show one, the ids of those that do."""
-        images: MediaQuerySet = super().get_queryset(request)
+        images = cast(MediaQuerySet, super().get_queryset(request))
         return images.annotate(**{name: ArraySubquery(rows) for name, rows in _uses().items()})
 
     @admin.display(description="image")

@@ -24,7 +24,7 @@ door = ImageDoor(
 )
 
 
-def clean_upload(upload: UploadedFile) -> CleanImage:
+def clean_upload(upload: "UploadedFile[bytes]") -> CleanImage:
     """Give the clean re-encoding of an upload.
 
     Raises PayloadTooLarge (bytes), UnsupportedMediaType (type), InvalidInput (broken, too many

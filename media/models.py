@@ -95,7 +95,7 @@ class MediaQuerySet(models.QuerySet["Media"]):
 
     def take(
         self,
-        upload: UploadedFile,
+        upload: "UploadedFile[bytes]",
         *,
         uploader: "User",
         show: Callable[["Media"], object] | None = None,
@@ -185,9 +185,12 @@ class MediaQuerySet(models.QuerySet["Media"]):
             after = ids[-1]
 
 
-class MediaManager(models.Manager.from_queryset(MediaQuerySet)):  # type: ignore[misc]  # made by a call
+_MediaManager = models.Manager.from_queryset(MediaQuerySet)
+
+
+class MediaManager(_MediaManager):  # type: ignore[type-arg]  # it takes none at run time
     def get_queryset(self) -> MediaQuerySet:
-        return MediaQuerySet(self.model, using=self._db).without_bytes()
+        return super().get_queryset().without_bytes()
 
 
 class Media(Picture):
@@ -269,7 +272,8 @@ class DerivativeQuerySet(models.QuerySet["Derivative"]):
         return derivative
 
     def _encoded(self, media_id: UUID, width: int) -> "Derivative":
-        image = narrowed(Media.objects.with_bytes().require(media_id).data, width)
+        original = Media.objects.with_bytes().require(media_id)
+        image = narrowed(bytes(original.data), width)
         return Derivative(
             media_id=media_id,
             width=width,
@@ -279,9 +283,12 @@ class DerivativeQuerySet(models.QuerySet["Derivative"]):
         )
 
 
-class DerivativeManager(models.Manager.from_queryset(DerivativeQuerySet)):  # type: ignore[misc]  # made by a call
+_DerivativeManager = models.Manager.from_queryset(DerivativeQuerySet)
+
+
+class DerivativeManager(_DerivativeManager):  # type: ignore[type-arg]  # it takes none at run time
     def get_queryset(self) -> DerivativeQuerySet:
-        return DerivativeQuerySet(self.model, using=self._db).defer("data")
+        return super().get_queryset().defer("data")
 
 
 class Derivative(Picture):

@@ -6,10 +6,10 @@ from io import BytesIO
 from typing import IO, Any, cast
 
 from django.conf import settings
+from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent
 from django.core.files.uploadedfile import InMemoryUploadedFile
 from django.core.files.uploadhandler import FileUploadHandler, StopUpload
 from django.http.multipartparser import MultiPartParser, MultiPartParserError
-from django.http.request import RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.parsers import BaseParser
@@ -73,7 +73,8 @@ class WholeMultiPartParser(MultiPartParser):
 
     def parse(self) -> Any:
         parts = super().parse()
-        if not self._ending.read_last.rstrip().endswith(b"--%b--" % self._boundary):
+        boundary: bytes = self._boundary  # type: ignore[attr-defined]  # the stubs do not have it
+        if not self._ending.read_last.rstrip().endswith(b"--%b--" % boundary):
             raise MultiPartParserError("No closing boundary.")
         return parts
 
@@ -132,10 +133,10 @@ class UploadSerializer(CamelCaseSerializer):
 
     image = serializers.FileField(write_only=True, help_text="A JPEG, PNG or WebP.")
 
-    def __init__(self, *args: Any, data: Any = serializers.empty, **kwargs: Any) -> None:
+    def __init__(self, instance: Any = None, data: Any = serializers.empty, **kwargs: Any) -> None:
         if isinstance(data, Mapping):
             data = {"image": self._only(data)}
-        super().__init__(*args, data=data, **kwargs)
+        super().__init__(instance, data, **kwargs)
 
     @staticmethod
     def _only(parts: Mapping[str, list[Any]]) -> Any:
