@@ -17,7 +17,7 @@ from movieshelf import checks
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-env = environ.Env(
+env = environ.Env(  # type: ignore[no-untyped-call]  # django-environ has no types
     DEBUG=(bool, False),
     SECRET_KEY=(str, ""),
     JWT_SIGNING_KEY=(str, ""),

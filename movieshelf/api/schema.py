@@ -1,6 +1,6 @@
 """What drf-spectacular is told beyond what it sees in the code: the errors of each operation."""
 
-from typing import Any
+from typing import Any, Literal
 
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import ResolvedComponent, build_array_type, build_object_type
@@ -8,10 +8,12 @@ from drf_spectacular.plumbing import ResolvedComponent, build_array_type, build_
 from movieshelf.api.errors import BY_STATUS, ApiError
 
 COMPONENT = "Error"
-CODES = sorted({kind.default_code for kind in (*BY_STATUS.values(), ApiError)})
-# What any operation may answer with: the wrong Accept, our bug, the database out of reach.
-ALWAYS = (406, 500, 503)
-WITH_BODY = (400, 413, 415)
+KINDS: list[type[ApiError]] = [*BY_STATUS.values(), ApiError]
+CODES = sorted({kind.default_code for kind in KINDS})
+# What any operation may answer with: a query that is not UTF-8, the wrong Accept, our bug, the
+# database out of reach.
+ALWAYS = (400, 406, 500, 503)
+WITH_BODY = (413, 415)
 WITH_CREDENTIALS = (401,)
 
 
@@ -22,7 +24,9 @@ class MovieShelfSchema(AutoSchema):
     rest follows from its method, its body, its path and its credentials.
     """
 
-    def _get_response_bodies(self, direction: str = "response") -> dict[str, Any]:
+    def _get_response_bodies(
+        self, direction: Literal["request", "response"] = "response"
+    ) -> dict[str, Any]:
         responses = dict(super()._get_response_bodies(direction))
         component = self._error_component()
         for status in sorted(self.error_statuses()):
@@ -32,21 +36,21 @@ class MovieShelfSchema(AutoSchema):
     def error_statuses(self) -> set[int]:
         """Give the statuses of the errors that this operation can answer with."""
         statuses = set(ALWAYS)
-        if self.method in ("POST", "PUT", "PATCH") and self._get_request_body():
+        if self.method in ("POST", "PUT", "PATCH") and self.get_request_serializer():
             statuses |= set(WITH_BODY)
         if self.view.authentication_classes:
             statuses |= set(WITH_CREDENTIALS)
         if self.method != "GET":
             statuses.add(429)
-        elif self._get_parameters():
-            statuses.add(400)
         if "{" in self.path:
             statuses.add(404)
         return statuses | set(getattr(self.view, "error_statuses", {}).get(self.method, ()))
 
     def _error_component(self) -> ResolvedComponent:
         component = ResolvedComponent(
-            name=COMPONENT, type=ResolvedComponent.SCHEMA, object=COMPONENT
+            name=COMPONENT,
+            type=ResolvedComponent.SCHEMA,
+            object=COMPONENT,
         )
         component.schema = ERROR_SCHEMA
         self.registry.register_on_missing(component)
