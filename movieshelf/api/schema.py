@@ -47,7 +47,7 @@ class MovieShelfSchema(AutoSchema):
         return statuses | set(getattr(self.view, "error_statuses", {}).get(self.method, ()))
 
     def _error_component(self) -> ResolvedComponent:
-        component = ResolvedComponent(
+        component = ResolvedComponent(  # type: ignore[no-untyped-call]  # it has no types
             name=COMPONENT,
             type=ResolvedComponent.SCHEMA,
             object=COMPONENT,
