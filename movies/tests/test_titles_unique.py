@@ -1,0 +1,149 @@
+"""One film per title, in every spelling that counts as the same, whatever races."""
+
+import pytest
+from django.db import connection
+
+from accounts.tests.factories import UserFactory
+from media.tests.races import at_once
+from movies.models import Movie, TitleTaken
+from movies.tests.factories import MovieFactory
+
+SPELLINGS = ("Amélie", " AMÉLIE ", "Ame\u0301lie", "amélie\u200b", "Ａｍélie", "AME\u0301LIE")
+
+
+def statuses(responses) -> list[int]:
+    return sorted(response.status_code for response in responses)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("Amélie", " AMÉLIE "),
+        ("Amélie", "Ame\u0301lie"),
+        ("Straße", "STRASSE"),
+        ("ﬁlm", "film"),
+        ("Heat", "Heat "),
+        ("Heat", "He\u200bat"),
+        ("Blade Runner", "Blade\u00a0 Runner"),
+        ("I", "i"),
+    ],
+)
+def test_the_same_title_again_is_a_conflict_that_names_the_film(api, user, first, second):
+    movie = MovieFactory(title=first)
+
+    response = api.as_(user).post("/movies", {"title": second})
+
+    error = response.json()["error"]
+    assert response.status_code == 409
+    assert error["code"] == "conflict"
+    assert error["details"]["title"][0]["movieId"] == movie.pk
+    assert "Dune (2021)" in error["message"]
+    assert Movie.objects.count() == 1
+
+
+@pytest.mark.parametrize("other", ["Amelie", "Amélie (2001)", "Amélie!"])
+def test_another_title_is_no_conflict(api, user, other):
+    MovieFactory(title="Amélie")
+
+    assert api.as_(user).post("/movies", {"title": other}).status_code == 201
+
+
+def test_editing_to_a_taken_title_is_a_conflict_and_changes_nothing(api, user):
+    taken = MovieFactory(title="Heat")
+    movie = MovieFactory(title="Ronin", created_by=user)
+
+    response = api.as_(user).patch(f"/movies/{movie.pk}", {"title": "HEAT", "synopsis": "x"})
+
+    assert response.status_code == 409
+    assert response.json()["error"]["details"]["title"][0]["movieId"] == taken.pk
+    movie.refresh_from_db()
+    assert (movie.title, movie.synopsis, movie.version) == ("Ronin", "", 1)
+
+
+def test_a_film_may_change_the_spelling_of_its_own_title(api, user):
+    movie = MovieFactory(title="heat", created_by=user)
+
+    response = api.as_(user).patch(f"/movies/{movie.pk}", {"title": "HEAT"})
+
+    assert response.status_code == 200
+    assert response.json()["title"] == "HEAT"
+
+
+def test_a_title_is_free_again_once_its_film_is_gone(api, user):
+    MovieFactory(title="Heat").delete()
+
+    assert api.as_(user).post("/movies", {"title": "Heat"}).status_code == 201
+
+
+@pytest.mark.django_db
+def test_saving_the_title_alone_saves_its_keys():
+    movie = MovieFactory(title="Ronin")
+    movie.title = "Heat"
+
+    movie.save(update_fields=["title"])
+
+    assert Movie.objects.titled("HEAT").get() == movie
+    assert Movie.objects.titled_like("heat").get() == movie
+    with pytest.raises(TitleTaken):
+        MovieFactory(title="heat")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_sixteen_who_add_one_title_at_once_one_does(api):
+    """Row 135."""
+    titles = [SPELLINGS[n % len(SPELLINGS)] for n in range(16)]
+    members = [api.as_(UserFactory()) for _ in titles]
+
+    responses = at_once(
+        *(
+            lambda m=m, t=t: m.post("/movies", {"title": t})
+            for m, t in zip(members, titles, strict=True)
+        )
+    )
+
+    movie = Movie.objects.get()
+    conflicts = [r.json()["error"] for r in responses if r.status_code == 409]
+    assert statuses(responses) == [201] + [409] * 15
+    assert {c["details"]["title"][0]["movieId"] for c in conflicts} == {movie.pk}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_films_that_take_one_title_at_once_one_does(api, admin):
+    """Row 136."""
+    for number in range(5):
+        ones = [MovieFactory() for _ in range(2)]
+        clients = [api.as_(admin) for _ in ones]
+
+        responses = at_once(
+            *(
+                lambda c=c, m=m, n=number: c.patch(f"/movies/{m.pk}", {"title": f"Dune {n}"})
+                for c, m in zip(clients, ones, strict=True)
+            )
+        )
+
+        assert statuses(responses) == [200, 409]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_films_that_swap_titles_at_once_are_refused_without_a_deadlock(api, admin):
+    """Row 136."""
+    one, other = MovieFactory(title="Heat"), MovieFactory(title="Ronin")
+    clients = [api.as_(admin), api.as_(admin)]
+    deadlocks = deadlocks_so_far()
+
+    for _ in range(5):
+        responses = at_once(
+            lambda: clients[0].patch(f"/movies/{one.pk}", {"title": "Ronin"}),
+            lambda: clients[1].patch(f"/movies/{other.pk}", {"title": "Heat"}),
+        )
+        assert statuses(responses) == [409, 409]
+
+    assert deadlocks_so_far() == deadlocks
+    assert set(Movie.objects.values_list("pk", "title")) == {(one.pk, "Heat"), (other.pk, "Ronin")}
+
+
+def deadlocks_so_far() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_force_next_flush()")
+        cursor.execute("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+        return cursor.fetchone()[0]
