@@ -6,7 +6,7 @@ leaves them out, and `with_bytes()` says where they are wanted (or reading `.dat
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 from uuid import UUID
 
 from django.conf import settings
@@ -190,7 +190,7 @@ _MediaManager = models.Manager.from_queryset(MediaQuerySet)
 
 class MediaManager(_MediaManager):  # type: ignore[type-arg]  # it takes none at run time
     def get_queryset(self) -> MediaQuerySet:
-        return super().get_queryset().without_bytes()
+        return cast(MediaQuerySet, super().get_queryset()).without_bytes()
 
 
 class Media(Picture):
@@ -288,7 +288,7 @@ _DerivativeManager = models.Manager.from_queryset(DerivativeQuerySet)
 
 class DerivativeManager(_DerivativeManager):  # type: ignore[type-arg]  # it takes none at run time
     def get_queryset(self) -> DerivativeQuerySet:
-        return super().get_queryset().defer("data")
+        return cast(DerivativeQuerySet, super().get_queryset()).defer("data")
 
 
 class Derivative(Picture):
