@@ -4,7 +4,7 @@ import threading
 
 import pytest
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Session, User
@@ -18,6 +18,7 @@ from accounts.tests.steps import (
     me,
     present,
     refresh_token,
+    waiting,
 )
 from media.models import Media
 from media.tests.pictures import png
@@ -259,6 +260,23 @@ def test_row_137_a_deletion_races_the_members_own_writes_and_refreshes(user):
     assert set().union(*seen) <= {200, 201, 204, 401, 404}
     assert Rating.objects.count() == 0
     assert Review.objects.count() == 0
+    assert numbers_are_right()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_row_137_one_who_rates_does_not_wait_for_a_deletion_that_waits_for_them(user):
+    """Row 137: films before members; in the other order these two would deadlock."""
+    movie = MovieFactory()
+    ReviewFactory(user=user, movie=movie)
+    with transaction.atomic():
+        Movie.objects.lock(movie.pk)
+        deletion = waiting(lambda: leave(user).status_code)
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL lock_timeout = '200ms'")
+        RatingFactory(user=user, movie=movie)
+
+    assert deletion() == 204
+    assert Rating.objects.count() == 0
     assert numbers_are_right()
 
 

@@ -234,6 +234,38 @@ def test_a_refresh_that_waits_sees_what_the_one_before_it_did(user):
 
 
 @pytest.mark.django_db(transaction=True)
+def test_a_refresh_that_waits_never_turns_the_line_back(user):
+    """Without the row's lock it would write the generation that follows the one it has read."""
+    session = begin(user)
+    token = refresh_token(session)
+    with transaction.atomic():
+        locked = Session.objects.lock(session.pk)
+        locked.rotate(timezone.now())
+        locked.rotate(timezone.now())
+        racing = waiting(lambda: present(token))
+    response = racing()
+
+    session.refresh_from_db()
+    assert response.status_code == 401
+    assert session.generation == 2
+    assert not is_alive(session)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_row_39_a_refresh_that_waits_for_a_logout_is_401(user):
+    """Row 39."""
+    session = begin(user)
+    token = refresh_token(session)
+    with transaction.atomic():
+        Session.objects.filter(pk=session.pk).revoke("logout")
+        racing = waiting(lambda: present(token))
+    response = racing()
+
+    assert response.status_code == 401
+    assert not is_alive(session)
+
+
+@pytest.mark.django_db(transaction=True)
 def test_a_refresh_that_races_a_deactivation_does_not_outlive_it(user):
     session = begin(user)
     token = refresh_token(session)
