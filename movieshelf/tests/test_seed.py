@@ -118,8 +118,8 @@ class TestTheRealShelf:
         texts = list(Review.objects.values_list("content", flat=True))
 
         assert all(text[0].isupper() and text[-1] == "." for text in texts)
-        assert max(texts.count(text) for text in set(texts)) < 20
-        assert len(set(texts)) > 3_400
+        assert max(texts.count(text) for text in set(texts)) < 40
+        assert len(set(texts)) > 3_000
 
     def test_the_most_rated_films_have_posters_and_some_members_avatars(self, real_shelf):
         most_rated = Movie.objects.order_by("-stats__rating_count")[:100]
