@@ -1,5 +1,6 @@
 """What production refuses to start with, in one place for the start and for `check --deploy`."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -8,6 +9,9 @@ from django.core.exceptions import ImproperlyConfigured
 MIN_KEY_BYTES = 32
 # Values that stand in examples, tutorials and Django's own startproject.
 DEFAULT_KEY_MARKS = ("django-insecure", "change-me", "changeme", "secret")
+# As a browser writes it: no path, no trailing slash, lower case.
+ORIGIN = re.compile(r"https?://[a-z0-9.\-\[\]:]+")
+RATE = re.compile(r"[0-9]{1,9}/[smhd]")
 
 
 def refuse_unsafe(settings: Mapping[str, Any]) -> None:
@@ -20,6 +24,8 @@ def unsafe_settings(settings: Mapping[str, Any]) -> Iterator[str]:
     """Yield a sentence for each setting that must not go to production (contract section 9)."""
     for name in ("SECRET_KEY", "JWT_SIGNING_KEY"):
         yield from _key_problems(name, settings[name])
+    for key in settings["JWT_OLD_SIGNING_KEYS"]:
+        yield from _key_problems("JWT_OLD_SIGNING_KEYS", key)
     if settings["SECRET_KEY"] == settings["JWT_SIGNING_KEY"]:
         yield "JWT_SIGNING_KEY must differ from SECRET_KEY."
     if not settings["ALLOWED_HOSTS"]:
@@ -28,6 +34,15 @@ def unsafe_settings(settings: Mapping[str, Any]) -> Iterator[str]:
         yield "ALLOWED_HOSTS must not be '*': name the hosts this API answers for."
     if "*" in settings["CORS_ALLOWED_ORIGINS"]:
         yield "CORS_ALLOWED_ORIGINS must not be '*': cookies go with it; name the exact origins."
+    elif not all(ORIGIN.fullmatch(origin) for origin in settings["CORS_ALLOWED_ORIGINS"]):
+        yield "CORS_ALLOWED_ORIGINS must hold origins such as https://app.example, and no path."
+    if settings["REFRESH_COOKIE_SAMESITE"] not in ("Strict", "Lax", "None"):
+        yield "COOKIE_SAMESITE must be Strict, Lax or None."
+    if settings["TRUSTED_PROXIES"] < 0:
+        yield "TRUSTED_PROXIES must be a number of proxies, 0 or more."
+    for name, rate in settings.items():
+        if name.startswith("RATELIMIT_") and isinstance(rate, str) and not RATE.fullmatch(rate):
+            yield f"{name} must be a rate such as 20/m: a number by s, m, h or d."
     if settings["WEB_PROCESSES"] > 1 and not settings["REDIS_URL"]:
         yield "REDIS_URL is empty: several processes (WEB_PROCESSES) need a shared Valkey or Redis."
 

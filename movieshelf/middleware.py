@@ -21,6 +21,7 @@ from movieshelf.api.errors import (
     error_response,
     translate,
 )
+from movieshelf.api.rendering import JSON_TYPE
 from movieshelf.logs import request_id
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
@@ -36,6 +37,8 @@ HELMET_HEADERS = {
     "X-Permitted-Cross-Domain-Policies": "none",
     "X-XSS-Protection": "0",
 }
+# Neither may say how long it is (RFC 9110, 8.6).
+WITHOUT_BODY = (204, 304)
 
 
 class EnvelopeMiddleware:
@@ -52,16 +55,17 @@ class EnvelopeMiddleware:
         given = request.META.get("HTTP_X_REQUEST_ID", "")
         current = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
         token = request_id.set(current)
-        # A Content-Type names the charset of a body. Django reads the query string by it too, and
-        # `charset=zlib` would be a crash. (Its setter would read the query string first.)
-        request._encoding = None  # type: ignore[attr-defined]  # private, see above
         try:
             response = self.in_envelope(request, self.get_response(request))
         finally:
             request_id.reset(token)
         response.headers["X-Request-Id"] = current
+        # The server in front would name itself.
+        response.headers["Server"] = "MovieShelf"
         for name, value in HELMET_HEADERS.items():
             response.headers.setdefault(name, value)
+        if isinstance(response, HttpResponse) and response.status_code not in WITHOUT_BODY:
+            response.headers.setdefault("Content-Length", str(len(response.content)))
         return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
@@ -72,7 +76,9 @@ class EnvelopeMiddleware:
         return error_response(error) if error else None
 
     def in_envelope(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-        if response.status_code < 400 or getattr(response, "enveloped", False):
+        # The reference renders even a failure as a page.
+        is_json = response.get("Content-Type") == JSON_TYPE
+        if response.status_code < 400 or (is_json and getattr(response, "enveloped", False)):
             return response
         if is_admin(request) and response.status_code < 500:
             return response

@@ -1,11 +1,34 @@
 """What the server calls."""
 
 import os
+from collections.abc import Mapping
+from typing import Any
 
-from django.core.wsgi import get_wsgi_application
+import django
+from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
+from django.utils.http import parse_header_parameters
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "movieshelf.settings")
 
-from movieshelf.api.bodies import readable_chunked_bodies  # noqa: E402  # it reads the settings
+from movieshelf.api.bodies import readable_chunked_bodies  # it reads the settings
 
-application = readable_chunked_bodies(get_wsgi_application())
+
+class UTF8Request(WSGIRequest):
+    """A request whose query string is UTF-8, whatever charset its Content-Type names.
+
+    Django reads the query string by that charset while it makes the request, before there is a
+    middleware to answer: `charset=zlib` would be a crash without an envelope.
+    """
+
+    def _set_content_type_params(self, meta: Mapping[str, Any]) -> None:
+        self.content_type, self.content_params = parse_header_parameters(
+            meta.get("CONTENT_TYPE", "")
+        )
+
+
+class UTF8Handler(WSGIHandler):
+    request_class = UTF8Request
+
+
+django.setup(set_prefix=False)
+application = readable_chunked_bodies(UTF8Handler())

@@ -264,7 +264,7 @@ def test_a_member_has_30_uploads_an_hour_avatars_and_posters_together(api, user,
     assert [answer.status_code for answer in answers[::3]] == [201, 429]
     assert '"uploads";q=3;w=3600' in answers[3].headers["RateLimit-Policy"]
     clock.shift(timedelta(hours=1))
-    assert member.upload("/users/me/avatar", image).status_code == 201
+    assert api.as_(user).upload("/users/me/avatar", image).status_code == 201
 
 
 def test_a_refusal_comes_after_the_credentials_and_before_the_thing(api, user, settings):
