@@ -17,6 +17,7 @@ from movies.ranking import ranks_for
 from movies.serializers import MovieSerializer, StandingSerializer
 from movies.versions import movie_etag
 from movieshelf.api.conditional import if_match_tags, is_known_to_client
+from movieshelf.api.idempotency import idempotent, takes_idempotency_key
 from movieshelf.api.views import ApiView, ApiViewSet
 
 
@@ -39,9 +40,14 @@ class MovieViewSet(ApiViewSet):
     def retrieve(self, request: Request, pk: int) -> Response:
         return self.answer(self.get_object(), status=200)
 
+    @takes_idempotency_key
     def create(self, request: Request) -> Response:
         asked = self.asked(data=request.data)
-        movie = asked.save(created_by=request.user)
+        return self.add({**asked.validated_data, "created_by": request.user})
+
+    @idempotent
+    def add(self, fields: dict[str, Any]) -> Response:
+        movie = Movie.objects.create(**fields)
         return self.answer(movie, status=201, headers={"Location": f"/movies/{movie.pk}"})
 
     def partial_update(self, request: Request, pk: int) -> Response:
