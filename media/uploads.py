@@ -23,6 +23,7 @@ from media.models import Media
 from movieshelf.api.bodies import MULTIPART_SLACK_BYTES, declared_length
 from movieshelf.api.ceilings import UPLOADS, WRITES
 from movieshelf.api.errors import InvalidInput, PayloadTooLarge, UnsupportedMediaType
+from movieshelf.api.idempotency import idempotent, takes_idempotency_key
 from movieshelf.api.parsing import refuse_encodings
 from movieshelf.api.serializers import CamelCaseSerializer
 from movieshelf.api.views import ApiView
@@ -165,6 +166,7 @@ class UploadView(ApiView):
     permission_classes = (IsAuthenticated,)
     ceilings = (WRITES, UPLOADS)
 
+    @takes_idempotency_key
     @extend_schema(responses={201: UploadAnswerSerializer})
     def post(self, request: Request, **kwargs: Any) -> Response:
         thing = self.get_object()
@@ -173,6 +175,7 @@ class UploadView(ApiView):
         upload.is_valid(raise_exception=True)
         return self.keep(thing, clean_upload(upload.validated_data["image"]))
 
+    @idempotent
     def keep(self, thing: Any, image: CleanImage) -> Response:
         media = Media.objects.keep(
             image, uploader=cast(Any, self.request.user), show=partial(self.show, thing)

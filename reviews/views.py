@@ -10,6 +10,7 @@ from accounts.models import User
 from accounts.permissions import IsOwnerOrAdmin
 from movies.models import Movie
 from movieshelf.api.errors import Forbidden
+from movieshelf.api.idempotency import idempotent, takes_idempotency_key
 from movieshelf.api.views import ApiView, ApiViewSet
 from reviews.listing import ReviewList, ReviewListParams
 from reviews.models import Review, ReviewQuerySet
@@ -27,16 +28,18 @@ class MovieReviewsView(ApiView):
         page = self.paginate_queryset(reviews)  # type: ignore[arg-type]  # slices like a queryset
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
 
+    @takes_idempotency_key
     @extend_schema(responses={201: ReviewSerializer})
     def post(self, request: Request, movie_id: int) -> Response:
         Movie.objects.require(movie_id)
         asked = self.get_serializer(data=request.data)
         asked.is_valid(raise_exception=True)
-        review = Review.objects.write(
-            user=cast(User, request.user),
-            movie_id=movie_id,
-            content=asked.validated_data["content"],
-        )
+        return self.write(movie_id=movie_id, **asked.validated_data)
+
+    @idempotent
+    def write(self, *, movie_id: int, content: str) -> Response:
+        user = cast(User, self.request.user)
+        review = Review.objects.write(user=user, movie_id=movie_id, content=content)
         shown = self.get_serializer(Review.objects.for_reading().get(pk=review.pk)).data
         return Response(shown, status=201, headers={"Location": f"/reviews/{review.pk}"})
 

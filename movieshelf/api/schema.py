@@ -42,6 +42,8 @@ class MovieShelfSchema(AutoSchema):
             statuses |= set(WITH_CREDENTIALS)
         if self.method != "GET":
             statuses.add(429)
+        if any(parameter["name"] == "Idempotency-Key" for parameter in self._get_parameters()):
+            statuses.add(422)
         if "{" in self.path:
             statuses.add(404)
         return statuses | set(getattr(self.view, "error_statuses", {}).get(self.method, ()))
