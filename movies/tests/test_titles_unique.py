@@ -1,5 +1,7 @@
 """One film per title, in every spelling that counts as the same, whatever races."""
 
+from functools import partial
+
 import pytest
 from django.db import connection
 
@@ -95,10 +97,7 @@ def test_of_sixteen_who_add_one_title_at_once_one_does(api):
     members = [api.as_(UserFactory()) for _ in titles]
 
     responses = at_once(
-        *(
-            lambda m=m, t=t: m.post("/movies", {"title": t})
-            for m, t in zip(members, titles, strict=True)
-        )
+        *(partial(m.post, "/movies", {"title": t}) for m, t in zip(members, titles, strict=True))
     )
 
     movie = Movie.objects.get()
@@ -116,7 +115,7 @@ def test_of_two_films_that_take_one_title_at_once_one_does(api, admin):
 
         responses = at_once(
             *(
-                lambda c=c, m=m, n=number: c.patch(f"/movies/{m.pk}", {"title": f"Dune {n}"})
+                partial(c.patch, f"/movies/{m.pk}", {"title": f"Dune {number}"})
                 for c, m in zip(clients, ones, strict=True)
             )
         )
