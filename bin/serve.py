@@ -48,6 +48,8 @@ def serve(port: int, workers: int) -> None:
     # The server takes over this very process, and with it the lock and the pid.
     os.set_inheritable(pid_file, True)
     os.environ |= {MARKER: str(Path.cwd()), "WEB_PROCESSES": str(workers)}
+    # The background work goes on beside it, and ends with it.
+    subprocess.Popen([sys.executable, "manage.py", "worker", "--with-parent"])
     os.execv(sys.executable, [sys.executable, *granian(port, workers)])
 
 
