@@ -22,6 +22,7 @@ from movieshelf.docs import DocsView, OpenAPIView
 from movieshelf.health import healthz, readyz
 from ratings.mine import OwnRatingsView
 from ratings.views import MovieRatingView
+from reviews.reporting import ReviewReportView
 from reviews.views import MovieReviewsView, ReviewViewSet
 
 register_converter(IdConverter, "id")
@@ -54,6 +55,7 @@ urlpatterns = [
         "reviews/<id:pk>",
         ReviewViewSet.as_view({"get": "retrieve", "patch": "partial_update", "delete": "destroy"}),
     ),
+    path("reviews/<id:pk>/report", ReviewReportView.as_view()),
     path("media/limits", MediaLimitsView.as_view()),
     path("media/<uuid:pk>", serve_media),
     path("healthz", healthz),

@@ -12,12 +12,13 @@ from django.utils import timezone
 
 from accounts.models import User
 from movies.models import Movie, MovieStats
-from movieshelf.api.errors import NotFound
+from movieshelf.api.errors import InvalidInput, NotFound
 from movieshelf.api.transactions import retried_atomic
 from ratings.models import Rating
 
 MAX_CONTENT_LENGTH = 5_000
 MAX_REASON_LENGTH = 500
+MAX_NOTE_LENGTH = 1_000
 COUNTED_COLUMNS = frozenset({"is_hidden", "movie", "movie_id"})
 
 
@@ -240,3 +241,53 @@ class Review(models.Model):
             self.save(update_fields=names)
         except Review.NotUpdated as exc:
             raise NotFound("There is no such review.") from exc
+
+
+class OwnReview(InvalidInput):
+    default_detail = "This review is your own; edit or delete it instead."
+
+
+class ReportQuerySet(models.QuerySet["Report"]):
+    def file(
+        self, *, review: Review, reporter: User, reason: str, note: str
+    ) -> "tuple[Report, bool]":
+        """Report a review to the moderators, once; give the report, and whether it is new.
+
+        A second report of the same review changes nothing. Raises OwnReview.
+        """
+        if review.user_id == reporter.pk:
+            raise OwnReview()
+        # The constraint decides between two that arrive together; the second finds the first.
+        return self.get_or_create(
+            review=review, reporter=reporter, defaults={"reason": reason, "note": note}
+        )
+
+
+class Report(models.Model):
+    """A member's word to the moderators about somebody else's review."""
+
+    class Reason(models.TextChoices):
+        SPAM = "spam"
+        ABUSE = "abuse"
+        SPOILER = "spoiler"
+        OTHER = "other"
+
+    review = models.ForeignKey(
+        Review, on_delete=models.DB_CASCADE, related_name="reports", db_index=False
+    )
+    reporter = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.DB_CASCADE, related_name="reports"
+    )
+    reason = models.CharField(max_length=7, choices=Reason)
+    note = models.TextField(max_length=MAX_NOTE_LENGTH, blank=True, default="")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = ReportQuerySet.as_manager()
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["review", "reporter"], name="report_once_per_member"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.reason} report of review {self.review_id}"
