@@ -20,6 +20,8 @@ from movieshelf.api.views import ApiView
 
 
 class PasswordResetView(AuthView):
+    """Ask for a mail with a link; the answer is the same whether the address is known."""
+
     serializer_class = AskResetSerializer
     ceilings = (PASSWORD_RESET_BY_IP,)
 
@@ -33,6 +35,8 @@ class PasswordResetView(AuthView):
 
 
 class PasswordResetConfirmView(AuthView):
+    """Set a password by the token of that link."""
+
     serializer_class = ConfirmResetSerializer
     ceilings = (PASSWORD_RESET_BY_IP,)
 
@@ -48,6 +52,8 @@ class PasswordResetConfirmView(AuthView):
 
 
 class PasswordChangeView(ApiView):
+    """Set another password; this login goes on, every other ends."""
+
     serializer_class = PasswordChangeSerializer
     permission_classes = (IsAuthenticated,)
     personal = True

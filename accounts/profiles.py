@@ -1,6 +1,6 @@
 """Members as they see themselves and as others do, and what is held about them."""
 
-from typing import cast
+from typing import ClassVar, cast
 from uuid import UUID
 
 from django.http import FileResponse
@@ -43,7 +43,11 @@ class OwnView(ApiView):
 
 
 class MeView(OwnView):
+    """Oneself: shown, edited, deleted with all that is one's own."""
+
     serializer_class = UserSerializer
+    deletes_with_body = True
+    error_statuses: ClassVar = {"PATCH": (404,), "DELETE": (413, 415)}
 
     def get(self, request: Request) -> Response:
         return Response(self.get_serializer(self.member).data)
@@ -66,6 +70,8 @@ class MeView(OwnView):
 
 
 class AvatarView(UploadView):
+    """One's avatar, from a file."""
+
     personal = True
 
     def get_object(self) -> User:
@@ -76,6 +82,8 @@ class AvatarView(UploadView):
 
 
 class SessionsView(OwnView):
+    """One's live logins."""
+
     serializer_class = SessionSerializer
 
     @extend_schema(responses=SessionListSerializer)
@@ -85,6 +93,8 @@ class SessionsView(OwnView):
 
 
 class SessionView(OwnView):
+    """One of them, to be ended."""
+
     def get_queryset(self) -> SessionQuerySet:
         return Session.objects.live().of(self.member)
 
@@ -96,6 +106,8 @@ class SessionView(OwnView):
 
 
 class ExportView(OwnView):
+    """All that is held about oneself, in one document."""
+
     @extend_schema(responses=OpenApiTypes.OBJECT)
     def get(self, request: Request) -> FileResponse:
         return FileResponse(
@@ -107,6 +119,8 @@ class ExportView(OwnView):
 
 
 class ProfileView(ApiView):
+    """A member as anybody sees them."""
+
     serializer_class = ProfileSerializer
     permission_classes = (AllowAny,)
     queryset = User.objects.all()

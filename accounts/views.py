@@ -1,6 +1,6 @@
 """The four calls that begin, renew and end a login."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.contrib.auth import authenticate
@@ -41,6 +41,9 @@ class AuthView(ApiView):
 
 
 class RegisterView(AuthView):
+    """Become a member, and be logged in."""
+
+    error_statuses: ClassVar = {"POST": (409,)}
     serializer_class = RegisterSerializer
     ceilings = (REGISTER_BY_IP,)
 
@@ -54,6 +57,9 @@ class RegisterView(AuthView):
 
 
 class LoginView(AuthView):
+    """Begin a login."""
+
+    error_statuses: ClassVar = {"POST": (401,)}
     serializer_class = LoginSerializer
     works_read_only = True
     ceilings = (LOGIN_BY_IP,)
@@ -70,6 +76,9 @@ class LoginView(AuthView):
 
 
 class RefreshView(AuthView):
+    """Spend the refresh token of the cookie for a new one and an access token."""
+
+    error_statuses: ClassVar = {"POST": (401, 403)}
     works_read_only = True
     ceilings = (REFRESHES,)
 
@@ -84,6 +93,9 @@ class RefreshView(AuthView):
 
 
 class LogoutView(AuthView):
+    """End the login of the cookie."""
+
+    error_statuses: ClassVar = {"POST": (403,)}
     works_read_only = True
 
     @extend_schema(request=None, responses={204: None})

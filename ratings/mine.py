@@ -60,6 +60,8 @@ class OwnRatingSerializer(CamelCaseModelSerializer[Rating]):
 
 
 class OwnRatingsView(ApiView):
+    """One's own ratings."""
+
     serializer_class = OwnRatingSerializer
     permission_classes = (IsAuthenticated,)
     personal = True
