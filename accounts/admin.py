@@ -129,7 +129,9 @@ class UserAdmin(ShelfAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
 
     @admin.display(description="password")
     def password_link(self, member: User) -> SafeString:
-        return format_html('<a href="../password/">Set another password</a>; it ends every login.')
+        return format_html(
+            '<a href="{}">Set another password</a>; it ends every login.', "../password/"
+        )
 
     @admin.display(description="films, ratings, reviews")
     def activity(self, member: User) -> SafeString:
