@@ -260,6 +260,9 @@ class User(AbstractBaseUser):
         Raises EmailTaken. `keep_session` on the instance names the one login that may go on.
         """
         self.email_key = email_key(self.email)
+        fields = kwargs.get("update_fields")
+        if fields is not None and "email" in fields:
+            kwargs["update_fields"] = {*fields, "email_key"}
         is_new = self._state.adding
         # Django's own mark of a password that was set since the last save.
         is_password_new = getattr(self, "_password", None) is not None

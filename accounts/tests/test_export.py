@@ -49,9 +49,14 @@ def test_the_export_holds_all_that_is_held(api, user):
     hidden = ReviewFactory(user=user)
     hidden.hide(by=UserFactory(role="admin"))
     media_id = api.as_(user).upload("/users/me/avatar", png()).json()["mediaId"]
+    reported = ReviewFactory(movie=movie)
+    api.as_(user).post(f"/reviews/{reported.pk}/report", {"reason": "spam", "note": "Ads."})
 
     document = exported(api, user)
 
+    assert [(row["reviewId"], row["note"]) for row in document["reports"]] == [
+        (reported.pk, "Ads.")
+    ]
     assert document["user"]["email"] == user.email
     assert document["user"]["avatarMediaId"] == media_id
     assert [row["title"] for row in document["movies"]] == [movie.title]
@@ -99,8 +104,8 @@ def test_the_number_of_queries_does_not_grow_with_the_rows(
         ReviewFactory(user=user, movie=movie)
     client = api.as_(user)
 
-    # Who asks, savepoint, five parts, savepoint.
-    with django_assert_num_queries(8):
+    # Who asks, savepoint, six parts, savepoint.
+    with django_assert_num_queries(9):
         response = client.get("/users/me/export")
 
     assert len(json.loads(response.getvalue())["ratings"]) == rows

@@ -2,7 +2,7 @@
 
 import pytest
 
-from accounts.models import User
+from accounts.models import EmailTaken, User
 from accounts.tests.factories import PASSWORD, UserFactory
 from accounts.tests.steps import at_once, errors_of, log_in
 from media.models import Media
@@ -186,6 +186,20 @@ def test_an_edit_writes_its_own_columns_only(user):
     user.refresh_from_db()
     assert (user.name, user.role) == ("Ada", "admin")
     assert user.check_password("another long phrase")
+
+
+def test_a_changed_address_is_the_one_that_logs_in(user):
+    user.edit(email="Ada@shelf.example")
+
+    user.email = "ada@SHELF.example"
+    assert log_in(user).status_code == 200
+
+
+def test_a_changed_address_may_not_be_taken(user):
+    UserFactory(email="Ada@shelf.example")
+
+    with pytest.raises(EmailTaken):
+        user.edit(email="ada@shelf.example")
 
 
 def test_another_member_is_shown_with_what_they_did(api, user):
