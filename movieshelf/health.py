@@ -7,20 +7,22 @@ from django.http import HttpRequest, HttpResponse
 from psycopg_pool import PoolTimeout
 
 from movieshelf.api.cache import ResilientRedisCache
-from movieshelf.api.errors import MethodNotAllowed, error_response
+from movieshelf.api.errors import MethodNotAllowed
 from movieshelf.api.rendering import JSON_TYPE, to_json
 
 
 def healthz(request: HttpRequest) -> HttpResponse:
     """The process lives; nothing is touched to find out."""
-    return _answer(request, {"status": "ok"})
+    refuse_changes(request)
+    return _answer({"status": "ok"})
 
 
 def readyz(request: HttpRequest) -> HttpResponse:
     """The database is reachable and migrated; the cache's state is told, not required."""
+    refuse_changes(request)
     database = database_state()
     body = {"status": database, "database": database, "cache": cache_state()}
-    return _answer(request, body, status=200 if database == "ok" else 503)
+    return _answer(body, status=200 if database == "ok" else 503)
 
 
 def database_state() -> str:
@@ -41,9 +43,13 @@ def cache_state() -> str:
     return "ok" if backend.answers else "unreachable"
 
 
-def _answer(request: HttpRequest, body: dict[str, str], status: int = 200) -> HttpResponse:
+def refuse_changes(request: HttpRequest) -> None:
+    """Raise MethodNotAllowed unless the request only reads."""
     if request.method not in ("GET", "HEAD"):
-        return error_response(MethodNotAllowed(headers={"Allow": "GET, HEAD"}))
+        raise MethodNotAllowed(headers={"Allow": "GET, HEAD"})
+
+
+def _answer(body: dict[str, str], status: int = 200) -> HttpResponse:
     response = HttpResponse(to_json(body), status=status, content_type=JSON_TYPE)
     response.headers["Cache-Control"] = "no-store"
     response.enveloped = True  # type: ignore[attr-defined]  # the state itself is the answer
