@@ -1,0 +1,243 @@
+"""Anything in any order: the shelf against a model of it in plain Python, after every step."""
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from itertools import count
+from typing import ClassVar
+
+from django.db import transaction
+from django.test import Client, TestCase
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    multiple,
+    rule,
+)
+
+from accounts.models import User
+from accounts.tests.factories import AdminFactory, UserFactory
+from movies.models import Movie, MovieStats
+from movieshelf.recomputing import drifted_films
+from ratings.models import Rating
+from reviews.models import Review
+
+STARS = st.integers(1, 5)
+
+
+@dataclass
+class Film:
+    """What is true of a film, as a person would keep it on paper."""
+
+    owner: int | None
+    ratings: dict[int, int] = field(default_factory=dict)
+    # By review: who wrote it, and whether it is hidden.
+    reviews: dict[int, tuple[int, bool]] = field(default_factory=dict)
+
+    @property
+    def distribution(self) -> dict[str, int]:
+        values = list(self.ratings.values())
+        return {str(star): values.count(star) for star in range(1, 6)}
+
+    @property
+    def average(self) -> float:
+        if not self.ratings:
+            return 0.0
+        exact = Decimal(sum(self.ratings.values())) / len(self.ratings)
+        return float(exact.quantize(Decimal("0.01"), rounding="ROUND_HALF_UP"))
+
+    @property
+    def score(self) -> Decimal | None:
+        if not self.ratings:
+            return None
+        exact = Decimal(30 + sum(self.ratings.values())) / (10 + len(self.ratings))
+        return exact.quantize(Decimal("0.001"), rounding="ROUND_HALF_UP")
+
+    @property
+    def review_count(self) -> int:
+        return sum(not hidden for _, hidden in self.reviews.values())
+
+
+class Shelf(RuleBasedStateMachine):
+    """Films, members, ratings and reviews come, change and go through the model layer."""
+
+    members = Bundle("members")
+    films = Bundle("films")
+    reviews = Bundle("reviews")
+    numbers: ClassVar = count()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.everything = transaction.atomic()
+        self.everything.__enter__()
+        self.paper: dict[int, Film] = {}
+        self.present: set[int] = set()
+        self.admin = AdminFactory()
+
+    def teardown(self) -> None:
+        """Begin the next run with an empty shelf."""
+        transaction.set_rollback(True)
+        self.everything.__exit__(None, None, None)
+
+    @initialize(target=films)
+    def first_films(self):
+        return multiple(*(self.add(None) for _ in range(3)))
+
+    @initialize(target=members)
+    def first_members(self):
+        return multiple(*(self.join() for _ in range(3)))
+
+    def add(self, owner: User | None) -> int:
+        movie = Movie.objects.create(title=f"Film {next(self.numbers)}", created_by=owner)
+        self.paper[movie.pk] = Film(owner.pk if owner else None)
+        return movie.pk
+
+    def join(self) -> int:
+        user = UserFactory()
+        self.present.add(user.pk)
+        return user.pk
+
+    @rule(target=members)
+    def somebody_joins(self):
+        return self.join()
+
+    @rule(target=films, member=members)
+    def a_film_is_added(self, member):
+        return self.add(User.objects.get(pk=member))
+
+    @rule(member=members, film=films, value=STARS)
+    def rate(self, member, film, value):
+        Rating.objects.rate(user=User(pk=member), movie_id=film, value=value)
+        self.paper[film].ratings[member] = value
+
+    @rule(member=members, film=films, value=STARS)
+    def rate_as_the_admin_form_does(self, member, film, value):
+        rating = Rating.objects.filter(user=member, movie=film).first()
+        rating = rating or Rating(user_id=member, movie_id=film)
+        rating.value = value
+        rating.save()
+        self.paper[film].ratings[member] = value
+
+    @rule(member=members, film=films)
+    def unrate(self, member, film):
+        if self.paper[film].ratings.pop(member, None) is not None:
+            Rating.objects.unrate(user=User(pk=member), movie_id=film)
+
+    @rule(member=members)
+    def a_members_ratings_are_deleted_in_the_admin(self, member):
+        Rating.objects.filter(user=member).delete()
+        for film in self.paper.values():
+            film.ratings.pop(member, None)
+
+    @rule(target=reviews, member=members, film=films)
+    def review(self, member, film):
+        review = Review.objects.write(user=User(pk=member), movie_id=film, content="Fine.")
+        self.paper[film].reviews[review.pk] = (member, False)
+        return review.pk
+
+    def film_of(self, review: int) -> Film | None:
+        return next((film for film in self.paper.values() if review in film.reviews), None)
+
+    @rule(review=reviews, hidden=st.booleans())
+    def a_review_is_hidden_or_shown(self, review, hidden):
+        if film := self.film_of(review):
+            Review.objects.get(pk=review).change(by=self.admin, hidden=hidden)
+            film.reviews[review] = (film.reviews[review][0], hidden)
+
+    @rule(film=films, hidden=st.booleans())
+    def all_reviews_of_a_film_are_hidden_or_shown(self, film, hidden):
+        reviews = Review.objects.filter(movie=film)
+        changed = reviews.hide(by=self.admin) if hidden else reviews.show()
+        paper = self.paper[film].reviews
+        assert changed == sum(was != hidden for _, was in paper.values())
+        self.paper[film].reviews = {pk: (author, hidden) for pk, (author, _) in paper.items()}
+
+    @rule(review=reviews)
+    def a_review_is_edited(self, review):
+        if self.film_of(review):
+            Review.objects.get(pk=review).edit("On second thoughts.")
+
+    @rule(review=consumes(reviews))
+    def a_review_is_deleted(self, review):
+        if film := self.film_of(review):
+            Review.objects.get(pk=review).delete()
+            del film.reviews[review]
+
+    @rule(film=films)
+    def a_film_is_edited(self, film):
+        Movie(pk=film).edit(synopsis="Sand.", title=f"Film {next(self.numbers)}")
+
+    @rule(film=consumes(films))
+    def a_film_is_deleted(self, film):
+        Movie.objects.get(pk=film).delete()
+        del self.paper[film]
+
+    @rule(member=consumes(members), another=consumes(members))
+    def two_members_leave(self, member, another):
+        User.objects.filter(pk__in=[member, another]).delete()
+        for gone in (member, another):
+            self.forget(gone)
+
+    @rule(member=consumes(members))
+    def a_member_leaves(self, member):
+        User.objects.get(pk=member).delete()
+        self.forget(member)
+
+    def forget(self, member: int) -> None:
+        self.present.discard(member)
+        for film in self.paper.values():
+            film.owner = None if film.owner == member else film.owner
+            film.ratings.pop(member, None)
+            film.reviews = {pk: kept for pk, kept in film.reviews.items() if kept[0] != member}
+
+    @rule(member=members, film=films, value=STARS)
+    def something_fails_half_way(self, member, film, value):
+        """What is rolled back has moved nothing."""
+        try:
+            with transaction.atomic():
+                Rating.objects.rate(user=User(pk=member), movie_id=film, value=value)
+                Review.objects.write(user=User(pk=member), movie_id=film, content="Fine.")
+                raise RuntimeError
+        except RuntimeError:
+            pass
+
+    @invariant()
+    def every_number_is_what_the_paper_says(self):
+        listed = Client().get("/movies?pageSize=100&sort=rank").json()
+        assert listed["total"] == len(self.paper)
+        for item in listed["items"]:
+            film = self.paper[item["id"]]
+            assert item["createdBy"] == film.owner
+            assert item["ratingDistribution"] == film.distribution
+            assert item["ratingCount"] == len(film.ratings)
+            assert item["averageRating"] == film.average
+            assert item["reviewCount"] == film.review_count
+            assert item["rank"] == self.rank(film)
+        order = [(item["rank"] is None, item["rank"], -item["id"]) for item in listed["items"]]
+        assert order == sorted(order, key=lambda place: (place[0], place[1] or 0, place[2]))
+
+    def rank(self, film: Film) -> int | None:
+        if film.score is None:
+            return None
+        return 1 + sum(other.score > film.score for other in self.paper.values() if other.ratings)
+
+    @invariant()
+    def nothing_drifted_and_nothing_is_left_over(self):
+        assert list(drifted_films()) == []
+        assert Rating.objects.count() == sum(len(film.ratings) for film in self.paper.values())
+        assert Review.objects.count() == sum(len(film.reviews) for film in self.paper.values())
+        assert MovieStats.objects.count() == len(self.paper)
+        assert User.objects.count() == len(self.present) + 1
+
+
+class ShelfTest(TestCase, Shelf.TestCase):
+    settings = settings(
+        max_examples=30,
+        stateful_step_count=25,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
