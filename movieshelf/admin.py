@@ -1,0 +1,93 @@
+"""What the pages of the admin share: its name, and lists that stay quick at a million rows."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, cast
+
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.core.paginator import Paginator
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.functional import cached_property
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from movieshelf.api.text import ControlCharacter, clean_text, is_blank
+
+admin.site.site_title = admin.site.site_header = "MovieShelf"
+admin.site.index_title = "On the shelf"
+admin.site.empty_value_display = "–"
+
+COUNTED_AT_MOST = 50_000
+
+
+class AtLeast(int):
+    """A number that was not counted to the end."""
+
+    def __str__(self) -> str:
+        return f"{int(self):,}+"
+
+
+class BoundedPaginator(Paginator):  # type: ignore[type-arg]  # it takes none at run time
+    """Counts and pages through so many rows and no more: nobody reads a thousand pages.
+
+    A count of ten million ratings would take a second on each page; a search finds the rest.
+    """
+
+    @cached_property
+    def count(self) -> int:
+        rows = cast("QuerySet[Any]", self.object_list)
+        counted = rows.order_by()[:COUNTED_AT_MOST].count()
+        return AtLeast(counted) if counted == COUNTED_AT_MOST else counted
+
+
+class ShelfAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # it takes none at run time
+    """The base of our pages for moderators."""
+
+    paginator = BoundedPaginator
+    show_full_result_count = False
+    list_per_page = 50
+    list_max_show_all = 200
+    delete_confirmation_max_display = 50
+    # Newest first, on the primary key: an order that each table has an index for.
+    ordering: ClassVar[tuple[str, ...]] = ("-pk",)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Name what was chosen, and count what goes along.
+
+        Django's own reads every row that goes along to name it, a million ratings of a film too,
+        and asks whether we may delete each, logins included, which nobody may by themselves.
+        """
+        rows = list(objs)
+        lacking = any(not self.has_delete_permission(request, row) for row in rows)
+        counts = {str(self.opts.verbose_name_plural): len(rows), **self.goes_along(rows)}
+        return list(map(str, rows)), counts, {self.opts.verbose_name} if lacking else set(), []
+
+    def goes_along(self, rows: Sequence[Any]) -> dict[str, int]:
+        """Give how many rows of what the database deletes along with these."""
+        return {}
+
+
+class PlainTextField(forms.CharField):
+    """Text for people, as the API takes it: trimmed, NFC, LF line ends, no control characters."""
+
+    def to_python(self, value: Any) -> str:
+        text = super().to_python(value) or ""
+        try:
+            text = clean_text(text)
+        except ControlCharacter as exc:
+            raise ValidationError(str(exc)) from exc
+        return "" if is_blank(text) else text
+
+
+def thumbnail(media_id: object, *, width: int = 160, height: int = 64) -> SafeString | None:
+    """Show an image by its address, so that no page of ours reads its bytes."""
+    if media_id is None:
+        return None
+    return format_html(
+        '<img src="/media/{}?width={}" alt="" loading="lazy" style="max-height: {}px">',
+        media_id,
+        width,
+        height,
+    )

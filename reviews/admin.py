@@ -1,0 +1,117 @@
+"""Reviews for moderators: read, hide and show, correct, remove."""
+
+from typing import Any, cast
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
+from django.db.models import Q
+from django.http import HttpRequest
+from django.utils.text import Truncator
+
+from accounts.models import User
+from movies.admin import by_film_or_member
+from movieshelf.admin import PlainTextField, ShelfAdmin
+from movieshelf.api.text import ControlCharacter
+from reviews.models import MAX_CONTENT_LENGTH, MAX_REASON_LENGTH, Review, ReviewQuerySet
+from reviews.sanitising import sanitise
+
+EXCERPT_LENGTH = 120
+
+
+class ReviewForm(forms.ModelForm):  # type: ignore[type-arg]  # it takes none at run time
+    content = forms.CharField(widget=forms.Textarea(attrs={"class": "vLargeTextField"}))
+    hidden = forms.BooleanField(
+        required=False,
+        help_text="Only its author and admins see a hidden review; it is in no count.",
+    )
+    reason = PlainTextField(
+        max_length=MAX_REASON_LENGTH,
+        required=False,
+        widget=forms.TextInput(attrs={"class": "vTextField"}),
+        help_text="Why it is hidden; nobody but admins sees it.",
+    )
+
+    class Meta:
+        model = Review
+        fields = ("content",)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["hidden"].initial = self.instance.is_hidden
+        self.fields["reason"].initial = self.instance.hidden_reason
+
+    def clean_content(self) -> str:
+        try:
+            content = sanitise(self.cleaned_data["content"])
+        except ControlCharacter as exc:
+            raise ValidationError(str(exc)) from exc
+        if not 1 <= len(content) <= MAX_CONTENT_LENGTH:
+            raise ValidationError(f"A review has 1 to {MAX_CONTENT_LENGTH:,} characters.")
+        return content
+
+
+@admin.register(Review)
+class ReviewAdmin(ShelfAdmin):
+    form = ReviewForm
+    list_display = ("excerpt", "movie", "user", "is_hidden", "hidden_by", "created_at")
+    list_filter = ("is_hidden", "created_at")
+    list_select_related = ("movie", "user", "hidden_by")
+    sortable_by = ()
+    search_fields = ("content",)
+    search_help_text = "A film's title, a member's name or e-mail address, or words of the review."
+    fields = (
+        "movie",
+        "user",
+        "content",
+        "hidden",
+        "reason",
+        "hidden_by",
+        "hidden_at",
+        "created_at",
+        "updated_at",
+    )
+    readonly_fields = ("movie", "user", "hidden_by", "hidden_at", "created_at", "updated_at")
+    actions = ("hide_reviews", "show_reviews")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: Any, search_term: str
+    ) -> tuple[Any, bool]:
+        if not search_term:
+            return queryset, False
+        found = by_film_or_member(search_term) | Q(content__icontains=search_term)
+        return queryset.filter(found), False
+
+    def save_model(self, request: HttpRequest, obj: Review, form: Any, change: bool) -> None:
+        changed = set(form.changed_data)
+        asked = form.cleaned_data
+        # A new reason for what is hidden already is hiding it again.
+        is_moved = "hidden" in changed or ("reason" in changed and asked["hidden"])
+        obj.change(
+            by=cast(User, request.user),
+            content=asked["content"] if "content" in changed else None,
+            hidden=asked["hidden"] if is_moved else None,
+            reason=asked["reason"],
+        )
+
+    @admin.action(description="Hide selected reviews", permissions=["change"])
+    def hide_reviews(self, request: HttpRequest, reviews: ReviewQuerySet) -> None:
+        hidden = self._chosen(reviews).hide(by=cast(User, request.user))
+        self.message_user(request, f"{hidden} reviews were hidden.", messages.SUCCESS)
+
+    @admin.action(description="Show selected reviews", permissions=["change"])
+    def show_reviews(self, request: HttpRequest, reviews: ReviewQuerySet) -> None:
+        shown = self._chosen(reviews).show()
+        self.message_user(request, f"{shown} reviews are shown again.", messages.SUCCESS)
+
+    @staticmethod
+    def _chosen(reviews: ReviewQuerySet) -> ReviewQuerySet:
+        """Give the chosen rows without what the list read along with them."""
+        return Review.objects.filter(pk__in=reviews.order_by().values("pk"))
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    @admin.display(description="review")
+    def excerpt(self, review: Review) -> str:
+        return Truncator(review.content).chars(EXCERPT_LENGTH)
