@@ -1,69 +1,28 @@
 """Redis away, stopped, full, closed or back (security-cases.md, row 155), with a real Valkey."""
 
-import os
-import shutil
 import signal
 import socket
-import subprocess
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
-import redis
+import time_machine
 
+from accounts.tests.factories import PASSWORD
 from movieshelf.api.cache import ANSWER_SECONDS, CONNECT_SECONDS, ResilientRedisCache, _lines
-from movieshelf.embedded import services
+from movieshelf.tests.valkey import OwnValkey, own_valkey, until
 
 # What a request may wait in all, and what a busy machine adds to that.
 BOUND_SECONDS = 0.25
 SLACK_SECONDS = 0.25
 
 
-class OwnValkey:
-    """A server of this test's own, to be stopped, killed and filled."""
-
-    def __init__(self, folder: Path) -> None:
-        self.socket = folder / "v.sock"
-        self.process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        return f"unix://{self.socket}?db=0"
-
-    def start(self, *options: str) -> None:
-        self.process = subprocess.Popen(
-            [
-                *(str(services.valkey.program), "--port", "0", "--unixsocket", str(self.socket)),
-                *("--save", "", "--dir", str(self.socket.parent), *options),
-            ],
-            stdout=subprocess.DEVNULL,
-        )
-        until(self.socket.is_socket)
-
-    def send(self, number: signal.Signals) -> None:
-        assert self.process
-        os.kill(self.process.pid, number)
-        if number == signal.SIGKILL:
-            self.process.wait()
-            self.socket.unlink()
-
-    def client(self) -> redis.Redis:
-        return redis.Redis(unix_socket_path=str(self.socket), socket_timeout=5)
-
-
 @pytest.fixture
 def valkey() -> Iterator[OwnValkey]:
-    folder = Path(tempfile.mkdtemp(prefix="valkey-"))
-    server = OwnValkey(folder)
-    yield server
-    if server.process and server.process.poll() is None:
-        server.send(signal.SIGCONT)
-        server.send(signal.SIGKILL)
-    shutil.rmtree(folder)
+    with own_valkey() as server:
+        yield server
 
 
 @pytest.fixture(autouse=True)
@@ -75,14 +34,6 @@ def _no_thread_goes_on_asking() -> Iterator[None]:
 
 def cache_at(url: str) -> ResilientRedisCache:
     return ResilientRedisCache(url, {"KEY_PREFIX": "test"})
-
-
-def until(is_so: Callable[[], object], seconds: float = 10) -> None:
-    """Wait for another process."""
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < deadline, "it did not come to that"
-        time.sleep(0.01)
 
 
 def used_as_a_request_uses_it(cache: ResilientRedisCache) -> float:
@@ -256,3 +207,84 @@ def test_counting_up_what_nobody_began_is_refused_as_by_every_cache(valkey):
 
     with pytest.raises(ValueError, match="not found"):
         cache_at(valkey.url).incr("count")
+
+
+# --- Through the API ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shelf(valkey, settings) -> OwnValkey:
+    """The shelf counts its ceilings in this test's own Valkey."""
+    valkey.start()
+    settings.RATELIMIT_ENABLE = True
+    settings.CACHES = {
+        "default": {
+            "BACKEND": "movieshelf.api.cache.ResilientRedisCache",
+            "LOCATION": valkey.url,
+        }
+    }
+    return valkey
+
+
+def log_in(api, email: str, password: str = "wrong") -> int:
+    response = api.post("/auth/login", {"email": email, "password": password})
+    return response.status_code
+
+
+def take_away(valkey: OwnValkey, how: str) -> None:
+    if how == "full":
+        valkey.client().config_set("maxmemory-policy", "noeviction")
+        valkey.client().config_set("maxmemory", "1")
+    else:
+        valkey.send(signal.Signals[how])
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("how", ["SIGSTOP", "SIGKILL", "full"])
+def test_without_valkey_everybody_logs_in_and_is_still_limited(api, user, shelf, how):
+    """Row 155: a login counts twice in the cache, and waits for it once at most."""
+    with time_machine.travel("2026-03-01T12:00:00Z", tick=False):
+        assert log_in(api, user.email, PASSWORD) == 200
+        take_away(shelf, how)
+
+        started = time.perf_counter()
+        assert log_in(api, user.email, PASSWORD) == 200
+        waited = time.perf_counter() - started
+        statuses = [log_in(api, "somebody@shelf.example") for _ in range(15)]
+
+    assert waited < BOUND_SECONDS + 2 * SLACK_SECONDS
+    assert statuses == [401] * 10 + [429] * 5
+
+
+@pytest.mark.django_db
+def test_the_shelf_is_read_and_written_while_valkey_is_stopped(api, user, shelf):
+    """Row 155."""
+    member = api.as_(user)
+    shelf.send(signal.SIGSTOP)
+
+    started = time.perf_counter()
+    film = member.post("/movies", {"title": "Ikiru"})
+    answers = [
+        film,
+        api.get("/movies"),
+        api.get(film.headers["Location"]),
+        member.put(f"{film.headers['Location']}/rating", {"value": 5}),
+        api.get("/readyz"),
+    ]
+
+    assert [answer.status_code for answer in answers] == [201, 200, 200, 200, 200]
+    assert answers[-1].json()["cache"] == "unreachable"
+    assert time.perf_counter() - started < BOUND_SECONDS + 3 * SLACK_SECONDS
+
+
+@pytest.mark.django_db
+def test_once_valkey_is_back_it_counts_for_everybody_again(api, user, shelf):
+    """Row 155."""
+    shelf.send(signal.SIGSTOP)
+    log_in(api, user.email)
+    shelf.send(signal.SIGCONT)
+    until(lambda: api.get("/readyz").json()["cache"] == "ok")
+
+    log_in(api, user.email)
+
+    assert shelf.client().dbsize() >= 2
