@@ -54,12 +54,12 @@ def serve(port: int, workers: int) -> None:
 
 
 def granian(port: int, workers: int) -> list[str]:
-    # A thread waits for the database most of the time, so a few of them keep a core busy; each may
-    # hold a connection of the pool.
+    # Threads wait: for the database, for slow clients, uploads for a decoder. MEDIA_UPLOADS_AT_ONCE
+    # leaves some of them to readers.
     return [
         *("-m", "granian", "--interface", "wsgi", "movieshelf.wsgi:application"),
         *("--host", HOST, "--port", str(port), "--workers", str(workers)),
-        *("--blocking-threads", "4", "--http", "1", "--no-ws"),
+        *("--blocking-threads", "16", "--http", "1", "--no-ws"),
         *("--respawn-failed-workers", "--workers-kill-timeout", "10"),
     ]
 

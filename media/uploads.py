@@ -1,14 +1,17 @@
 """Multipart in: one file, measured while it is read, never on disk."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from io import BytesIO
+from threading import BoundedSemaphore
 from typing import IO, Any, cast
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent
 from django.core.files.uploadedfile import InMemoryUploadedFile
 from django.core.files.uploadhandler import FileUploadHandler, StopUpload
+from django.db import connections
 from django.http.multipartparser import MultiPartParser, MultiPartParserError
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -22,13 +25,19 @@ from media.images import CleanImage
 from media.models import Media
 from movieshelf.api.bodies import MULTIPART_SLACK_BYTES, declared_length
 from movieshelf.api.ceilings import UPLOADS, WRITES
-from movieshelf.api.errors import InvalidInput, PayloadTooLarge, UnsupportedMediaType
+from movieshelf.api.errors import (
+    InvalidInput,
+    PayloadTooLarge,
+    Unavailable,
+    UnsupportedMediaType,
+)
 from movieshelf.api.idempotency import idempotent, takes_idempotency_key
 from movieshelf.api.parsing import refuse_encodings
 from movieshelf.api.serializers import CamelCaseSerializer
 from movieshelf.api.views import ApiView
 
 MEGABYTE = 1024 * 1024
+places = BoundedSemaphore(settings.MEDIA_UPLOADS_AT_ONCE)
 MULTIPART = "multipart/form-data"
 MAX_PARTS = 10
 
@@ -171,9 +180,11 @@ class UploadView(ApiView):
     def post(self, request: Request, **kwargs: Any) -> Response:
         thing = self.get_object()
         require_form(request)
-        upload = self.get_serializer(data=request.data)
-        upload.is_valid(raise_exception=True)
-        return self.keep(thing, clean_upload(upload.validated_data["image"]))
+        with room_for_one_more():
+            upload = self.get_serializer(data=request.data)
+            upload.is_valid(raise_exception=True)
+            image = clean_upload(upload.validated_data["image"])
+        return self.keep(thing, image)
 
     @idempotent
     def keep(self, thing: Any, image: CleanImage) -> Response:
@@ -195,6 +206,24 @@ def require_form(request: Request) -> None:
         raise UnsupportedMediaType(
             f"An image is sent as {MULTIPART}, in the file field `image`; this is another type."
         )
+
+
+@contextmanager
+def room_for_one_more() -> Iterator[None]:
+    """Hold one of the process's places for uploads, and no connection to the database.
+
+    An upload may come in slowly, and then waits for a decoder. If all threads did that, or held
+    all connections, nobody could read. Raises Unavailable when every place is taken.
+    """
+    if not places.acquire(blocking=False):
+        raise Unavailable("Too many images are being uploaded just now; try again in a moment.")
+    try:
+        for connection in connections.all(initialized_only=True):
+            if not connection.in_atomic_block:
+                connection.close()  # which gives it back to the pool
+        yield
+    finally:
+        places.release()
 
 
 def not_one_image(found: int) -> InvalidInput:

@@ -61,7 +61,8 @@ env = environ.Env(  # type: ignore[no-untyped-call]  # django-environ has no typ
     MEDIA_MAX_BYTES=(int, 5 * 1024 * 1024),
     MEDIA_MAX_PIXELS=(int, 40_000_000),
     MEDIA_MAX_SIDE=(int, 16_000),
-    MEDIA_DECODES_AT_ONCE=(int, 2),
+    MEDIA_UPLOADS_AT_ONCE=(int, 12),
+    MEDIA_DECODES_AT_ONCE=(int, 1),
     MEDIA_USER_MAX_BYTES=(int, 200 * 1024 * 1024),
     MEDIA_CACHE_MAX_BYTES=(int, 512 * 1024),
     MEDIA_CACHE_SECONDS=(int, 3600),
@@ -342,6 +343,8 @@ BODY_MAX_BYTES = env("BODY_MAX_BYTES")
 MEDIA_MAX_BYTES = env("MEDIA_MAX_BYTES")
 MEDIA_MAX_PIXELS = env("MEDIA_MAX_PIXELS")
 MEDIA_MAX_SIDE = env("MEDIA_MAX_SIDE")
+# Each process: fewer than it has threads, so that reads always find one, however slow uploads are.
+MEDIA_UPLOADS_AT_ONCE = env("MEDIA_UPLOADS_AT_ONCE")
 MEDIA_DECODES_AT_ONCE = env("MEDIA_DECODES_AT_ONCE")
 MEDIA_USER_MAX_BYTES = env("MEDIA_USER_MAX_BYTES")
 # What Django itself reads is the admin's forms; the API's bodies are read by our own parsers.

@@ -11,6 +11,9 @@ from PIL import Image
 
 from accounts.models import User
 from accounts.tests.factories import AdminFactory, UserFactory
+from media import door as door_module
+from media import uploads
+from media.images import CleanImage
 from media.models import Media
 from media.tests import pictures
 from media.tests.factories import a_form, a_part, an_image
@@ -600,18 +603,62 @@ def test_uploads_at_once_do_not_pass_the_ceiling_together(api: ApiClient, settin
     assert sorted(answer.status_code for answer in answers) == [201, 201, 413, 413, 413, 413]
 
 
+@pytest.fixture
+def while_decoding(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What is put here is called while an upload is decoded; its answers come after it."""
+    calls: list[Any] = []
+    clean = door_module.door.clean
+
+    def observed(data: bytes) -> CleanImage:
+        calls[:] = [call() for call in calls]
+        return clean(data)
+
+    monkeypatch.setattr(door_module.door, "clean", observed)
+    return calls
+
+
 def test_decoding_holds_no_transaction(
-    member: ApiClient, place: str, monkeypatch: pytest.MonkeyPatch
+    member: ApiClient, place: str, while_decoding: list[Any]
 ) -> None:
     """An upload that waits for a decoder must not keep rows locked."""
-    from media import door
-
-    seen: list[int] = []
-    clean = door.door.clean
-    monkeypatch.setattr(
-        door.door, "clean", lambda data: seen.append(len(connection.savepoint_ids)) or clean(data)
-    )
+    while_decoding.append(lambda: len(connection.savepoint_ids))
 
     member.upload(place, pictures.jpeg())
 
-    assert seen == [0]
+    assert while_decoding == [0]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_upload_holds_no_connection_while_it_is_read_and_decoded(
+    api: ApiClient, while_decoding: list[Any]
+) -> None:
+    """Or sixteen of them would leave readers none."""
+    member = api.as_(UserFactory())
+    while_decoding.append(lambda: connection.connection)
+
+    assert member.upload("/users/me/avatar", pictures.jpeg()).status_code == 201
+    assert while_decoding == [None]
+
+
+def test_uploads_beyond_the_places_are_503_and_leave_their_body_unread(
+    member: ApiClient, place: str, unread: dict[str, Any]
+) -> None:
+    """Row 121: slow uploads take no more threads than there are places, so reads go on."""
+    taken = 0
+    while uploads.places.acquire(blocking=False):
+        taken += 1
+    try:
+        refused = member.post(place, **unread)
+    finally:
+        uploads.places.release(taken)
+
+    assert taken == 12
+    assert refusal(refused) == (503, "unavailable")
+    assert int(refused["Retry-After"]) > 0
+    assert member.upload(place, pictures.jpeg()).status_code == 201
+
+
+@pytest.mark.parametrize("image", [pictures.jpeg(), b"no image"])
+def test_every_upload_gives_its_place_back(member: ApiClient, place: str, image: bytes) -> None:
+    for _ in range(20):
+        assert member.upload(place, image).status_code in (201, 415)
