@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.cookies import clear_refresh_cookie, refuse_cross_site, set_refresh_cookie
-from accounts.models import MAX_USER_AGENT_LENGTH, Session, User, email_key
+from accounts.models import User, email_key
 from accounts.serializers import (
     LoginAnswerSerializer,
     LoginSerializer,
@@ -19,6 +19,7 @@ from accounts.serializers import (
     TokenSerializer,
     UserSerializer,
 )
+from accounts.sessions import MAX_USER_AGENT_LENGTH, Session
 from accounts.tokens import AccessToken, RefreshToken, read
 from movieshelf.api.addresses import client_ip
 from movieshelf.api.ceilings import (
