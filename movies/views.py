@@ -1,6 +1,6 @@
 """Films: the shelf, one film, adding, editing and deleting."""
 
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from drf_spectacular.utils import extend_schema
 from rest_framework.permissions import IsAuthenticated
@@ -24,6 +24,7 @@ from movieshelf.api.views import ApiView, ApiViewSet
 class MovieViewSet(ApiViewSet):
     serializer_class = MovieSerializer
     permission_classes = (IsOwnerOrAdmin,)
+    error_statuses: ClassVar = {"POST": (409,), "PATCH": (403, 409, 412), "DELETE": (403,)}
 
     def get_queryset(self) -> MovieQuerySet:
         return Movie.objects.with_stats()
@@ -79,6 +80,7 @@ class MovieViewSet(ApiViewSet):
 
 class PosterView(UploadView):
     queryset = Movie.objects.all()
+    error_statuses: ClassVar = {"POST": (403,)}
     permission_classes = (IsAuthenticated, IsOwnerOrAdmin)
 
     def show(self, thing: Movie, media: Media) -> None:

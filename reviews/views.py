@@ -1,6 +1,6 @@
 """Reviews of a film, and one review."""
 
-from typing import cast
+from typing import ClassVar, cast
 
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
@@ -47,6 +47,7 @@ class MovieReviewsView(ApiView):
 class ReviewViewSet(ApiViewSet):
     serializer_class = ReviewSerializer
     permission_classes = (IsOwnerOrAdmin,)
+    error_statuses: ClassVar = {"PATCH": (403,), "DELETE": (403,)}
     owner_field = "user_id"
 
     def get_queryset(self) -> ReviewQuerySet:
