@@ -5,15 +5,25 @@ from typing import Any, cast
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html, linebreaks
+from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
 from accounts.models import User
 from movies.admin import by_film_or_member
 from movieshelf.admin import PlainTextField, ShelfAdmin
 from movieshelf.api.text import ControlCharacter
-from reviews.models import MAX_CONTENT_LENGTH, MAX_REASON_LENGTH, Review, ReviewQuerySet
+from reviews.models import (
+    MAX_CONTENT_LENGTH,
+    MAX_REASON_LENGTH,
+    Report,
+    ReportQuerySet,
+    Review,
+    ReviewQuerySet,
+)
 from reviews.sanitising import sanitise
 
 EXCERPT_LENGTH = 120
@@ -115,3 +125,70 @@ class ReviewAdmin(ShelfAdmin):
     @admin.display(description="review")
     def excerpt(self, review: Review) -> str:
         return Truncator(review.content).chars(EXCERPT_LENGTH)
+
+
+class OpenFilter(admin.SimpleListFilter):
+    title = "what became of it"
+    parameter_name = "review"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("visible", "Still visible"), ("hidden", "Hidden")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Report]) -> QuerySet[Report]:
+        match self.value():
+            case "visible":
+                return queryset.filter(review__is_hidden=False)
+            case "hidden":
+                return queryset.filter(review__is_hidden=True)
+            case _:
+                return queryset
+
+
+@admin.register(Report)
+class ReportAdmin(ShelfAdmin):
+    """What members reported: hide the review, or delete the report, and it is dealt with."""
+
+    list_display = ("reason", "excerpt", "film", "author", "note", "reporter", "created_at")
+    list_display_links = ("excerpt",)
+    list_filter = (OpenFilter, "reason", "created_at")
+    list_select_related = ("review__movie", "review__user", "reporter")
+    sortable_by = ()
+    search_fields = ("note", "review__content", "reporter__name")
+    fields = ("reason", "note", "reporter", "created_at", "film", "author", "content")
+    readonly_fields = ("created_at", "film", "author", "content")
+    actions = ("hide_reviews",)
+
+    @admin.action(description="Hide the reviews of selected reports", permissions=["hide"])
+    def hide_reviews(self, request: HttpRequest, reports: ReportQuerySet) -> None:
+        reviews = Review.objects.filter(pk__in=reports.order_by().values("review"))
+        hidden = reviews.hide(by=cast(User, request.user), reason="reported")
+        self.message_user(request, f"{hidden} reviews were hidden.", messages.SUCCESS)
+
+    def has_hide_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("reviews.change_review"))
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Report | None = None) -> bool:
+        return False
+
+    @admin.display(description="review")
+    def excerpt(self, report: Report) -> str:
+        return Truncator(report.review.content).chars(EXCERPT_LENGTH)
+
+    @admin.display(description="review")
+    def content(self, report: Report) -> SafeString:
+        return format_html(
+            '{}<p><a href="{}">Go to the review</a></p>',
+            linebreaks(report.review.content, autoescape=True),
+            reverse("admin:reviews_review_change", args=(report.review_id,)),
+        )
+
+    @admin.display
+    def film(self, report: Report) -> str:
+        return report.review.movie.title
+
+    @admin.display
+    def author(self, report: Report) -> str:
+        return report.review.user.name

@@ -20,10 +20,10 @@ from movies.tests.factories import MovieFactory
 from movieshelf.admin import COUNTED_AT_MOST, AtLeast, BoundedPaginator
 from ratings.models import Rating
 from ratings.tests.factories import RatingFactory
-from reviews.models import Review
+from reviews.models import Report, Review
 from reviews.tests.factories import ReviewFactory
 
-OURS = [Movie, Rating, Review, User, Session, Media]
+OURS = [Movie, Rating, Review, Report, User, Session, Media]
 SCRIPT = "<script>alert(1)</script>"
 
 FILM = {"title": "Dune", "release_date": "2021-10-22", "synopsis": "Sand.", "trailer_url": ""}
@@ -90,6 +90,7 @@ def make_rows(number: int) -> None:
         RatingFactory(user=user, movie=movie)
         review = ReviewFactory(user=user, movie=movie)
         review.hide(by=user)
+        Report.objects.create(review=review, reporter=UserFactory(), reason="spam")
         Session.objects.start(user, user_agent="tests", ip="127.0.0.1")
 
 
@@ -129,7 +130,7 @@ class TestPages:
     def test_something_can_be_added(self, browser, model):
         assert browser.get(page(model, "add")).status_code == 200
 
-    @pytest.mark.parametrize("model", [Rating, Review, Session, Media])
+    @pytest.mark.parametrize("model", [Rating, Review, Report, Session, Media])
     def test_what_members_do_is_not_added_by_moderators(self, browser, model):
         assert browser.get(page(model, "add")).status_code == 403
 
@@ -212,6 +213,8 @@ class TestTextsAreEscaped:
         for model, pk in ((Review, review.pk), (User, author.pk)):
             self.assert_escaped(browser, page(model), page(model, "change", pk))
         self.assert_escaped(browser, page(Rating))
+        report = Report.objects.create(review=review, reporter=author, reason="spam", note=SCRIPT)
+        self.assert_escaped(browser, page(Report), page(Report, "change", report.pk))
 
     def assert_escaped(self, browser: Client, *paths: str) -> None:
         for path in paths:
@@ -447,6 +450,31 @@ class TestReviews:
 
         for words in ("DETOUR", "dune", "ada"):
             assert shown_in_list(browser, f"{page(Review)}?q={words}") == [review]
+
+
+class TestReports:
+    def test_hiding_the_reviews_that_were_reported(self, browser, admin):
+        reviews = [ReviewFactory() for _ in range(3)]
+        reports = [
+            Report.objects.create(review=review, reporter=UserFactory(), reason="abuse")
+            for review in reviews
+        ]
+
+        act(browser, "hide_reviews", *reports[:2])
+
+        assert set(Review.objects.filter(is_hidden=True, hidden_by=admin)) == set(reviews[:2])
+        assert shown_in_list(browser, f"{page(Report)}?review=visible") == reports[2:]
+        assert films_are_right()
+
+    def test_a_report_that_was_wrong_is_deleted_and_the_review_stays(self, browser):
+        report = Report.objects.create(
+            review=ReviewFactory(), reporter=UserFactory(), reason="other"
+        )
+
+        delete_selected(browser, report)
+
+        assert not Report.objects.exists()
+        assert Review.objects.filter(is_hidden=False).count() == 1
 
 
 class TestMembers:
