@@ -236,8 +236,8 @@ class Shelf(RuleBasedStateMachine):
 
 class ShelfTest(TestCase, Shelf.TestCase):
     settings = settings(
-        max_examples=30,
-        stateful_step_count=25,
+        max_examples=25,
+        stateful_step_count=20,
         deadline=None,
         suppress_health_check=list(HealthCheck),
     )
