@@ -217,16 +217,14 @@ def test_another_type_than_json_is_refused(api, content_type):
         *("utf_8", "UTF-32", "punycode", "unicode_escape", "us-ascii", ""),
     ],
 )
-@pytest.mark.parametrize(
-    "form", ["charset={}", 'charset="{}"', "a=b; Charset={}", "charset=utf-8;charset={}"]
-)
-def test_another_charset_than_utf_8_is_refused(member, charset, form):
+def test_another_charset_than_utf_8_is_refused(member, charset):
     """Row 10."""
-    content_type = f"application/json; {form.format(charset)}"
+    for form in ("charset={}", 'charset="{}"', "a=b; Charset={}", "charset=utf-8;charset={}"):
+        content_type = f"application/json; {form.format(charset)}"
 
-    response = member.post("/movies", '{"title": "Ikiru"}', content_type=content_type)
+        response = member.post("/movies", '{"title": "Ikiru"}', content_type=content_type)
 
-    assert_refused(response, 415)
+        assert_refused(response, 415)
 
 
 @pytest.mark.parametrize(
@@ -357,20 +355,17 @@ VALID = {
 }
 
 
-@pytest.mark.parametrize("unstorable", UNSTORABLE.values(), ids=UNSTORABLE)
 @pytest.mark.parametrize(("method", "path", "field"), TEXT_FIELDS)
-def test_text_that_postgresql_cannot_store_is_refused_in_every_field(
-    member, unstorable, method, path, field
-):
+def test_text_that_postgresql_cannot_store_is_refused_in_every_field(member, method, path, field):
     """Rows 85 and 86."""
     movie = MovieFactory()
-    body = json.dumps({**VALID, field: "a{}b"}).replace("a{}b", f"a{unstorable}b")
+    path = path.format(movie=movie.pk)
 
-    response = member.generic(
-        method.upper(), path.format(movie=movie.pk), body, content_type="application/json"
-    )
+    for unstorable in UNSTORABLE.values():
+        body = json.dumps({**VALID, field: "a{}b"}).replace("a{}b", f"a{unstorable}b")
 
-    assert_refused(response)
+        assert_refused(member.generic(method.upper(), path, body, content_type="application/json"))
+
     assert User.objects.count() == 1
     assert list(Movie.objects.all()) == [movie]
     assert not Review.objects.exists()
