@@ -122,11 +122,11 @@ class UserAdmin(ShelfAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
         self.message_user(request, f"{number} members were deactivated.", messages.SUCCESS)
 
     @admin.display(description="avatar")
-    def avatar_preview(self, member: User) -> SafeString | None:
+    def avatar_preview(self, member: User) -> SafeString | str:
         return thumbnail(member.avatar_id, height=40)
 
     @admin.display(description="image")
-    def avatar_large(self, member: User) -> SafeString | None:
+    def avatar_large(self, member: User) -> SafeString | str:
         return thumbnail(member.avatar_id, height=160)
 
     @admin.display(description="password")

@@ -24,7 +24,7 @@ from movies.models import (
     TitleTaken,
 )
 from movies.titles import search_fold
-from movieshelf.admin import PlainTextField, ShelfAdmin, thumbnail
+from movieshelf.admin import NOTHING, PlainTextField, ShelfAdmin, thumbnail
 
 # A search for opinions takes no more films and members than these along.
 FOUND_AT_MOST = 200
@@ -123,11 +123,11 @@ class MovieAdmin(ShelfAdmin):
         )
 
     @admin.display(description="poster")
-    def poster_preview(self, movie: Movie) -> SafeString | None:
+    def poster_preview(self, movie: Movie) -> SafeString | str:
         return thumbnail(movie.poster_id)
 
     @admin.display(description="image")
-    def poster_large(self, movie: Movie) -> SafeString | None:
+    def poster_large(self, movie: Movie) -> SafeString | str:
         return thumbnail(movie.poster_id, width=320, height=320)
 
     @admin.display(description="average", ordering="stats__average_rating")
@@ -143,19 +143,19 @@ class MovieAdmin(ShelfAdmin):
         return movie.stats.review_count
 
     @admin.display(description="ratings and reviews")
-    def numbers(self, movie: Movie) -> SafeString | str | None:
+    def numbers(self, movie: Movie) -> SafeString | str:
         if movie.pk is None:
-            return None
+            return NOTHING
         stats = movie.stats
         lines = format_html_join(
             "", "<li>{}: {}</li>", (("★" * star, stats.distribution[str(star)]) for star in STARS)
         )
         return format_html(
-            '<a href="{}?movie__id__exact={pk}">{} ratings</a>, {:.2f} on average, and '
-            '<a href="{}?movie__id__exact={pk}">{} reviews</a><ul>{}</ul>',
+            '<a href="{}?movie__id__exact={pk}">{} ratings</a>, {} on average, and '
+            '<a href="{}?movie__id__exact={pk}">{} visible reviews</a><ul>{}</ul>',
             reverse("admin:ratings_rating_changelist"),
             stats.rating_count,
-            stats.shown_average,
+            f"{stats.shown_average:.2f}",
             reverse("admin:reviews_review_changelist"),
             stats.review_count,
             lines,

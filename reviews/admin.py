@@ -64,7 +64,7 @@ class ReviewForm(forms.ModelForm):  # type: ignore[type-arg]  # it takes none at
 @admin.register(Review)
 class ReviewAdmin(ShelfAdmin):
     form = ReviewForm
-    list_display = ("excerpt", "movie", "user", "is_hidden", "hidden_by", "created_at")
+    list_display = ("excerpt", "movie", "user", "state", "created_at")
     list_filter = ("is_hidden", "created_at")
     list_select_related = ("movie", "user", "hidden_by")
     sortable_by = ()
@@ -125,6 +125,12 @@ class ReviewAdmin(ShelfAdmin):
     @admin.display(description="review")
     def excerpt(self, review: Review) -> str:
         return Truncator(review.content).chars(EXCERPT_LENGTH)
+
+    @admin.display(description="hidden")
+    def state(self, review: Review) -> str | None:
+        if not review.is_hidden:
+            return None
+        return f"by {review.hidden_by}" if review.hidden_by else "yes"
 
 
 class OpenFilter(admin.SimpleListFilter):

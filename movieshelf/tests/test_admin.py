@@ -192,6 +192,10 @@ class TestWhoMayEnter:
 
         assert response["Location"] == "/admin/"
 
+    def test_a_browser_may_tell_the_admin_where_a_form_comes_from(self, client):
+        # Under "no-referrer" it would send `Origin: null`, which the CSRF check refuses.
+        assert client.get("/admin/login/")["Referrer-Policy"] == "same-origin"
+
     def test_every_model_of_ours_is_there(self):
         registered = set(django_admin.site._registry)
 
@@ -283,6 +287,15 @@ class TestFilms:
         RatingFactory(value=2)
 
         assert shown_in_list(browser, f"{page(Movie)}?stars=4") == [liked]
+
+    def test_a_film_shows_its_numbers_and_the_way_to_its_opinions(self, browser, user):
+        movie = RatingFactory(user=user, value=4).movie
+
+        html = browser.get(page(Movie, "change", movie.pk)).content.decode()
+
+        assert f'<a href="/admin/ratings/rating/?movie__id__exact={movie.pk}">1 ratings</a>' in html
+        assert "4.00 on average" in html
+        assert "<li>★★★★: 1</li>" in html
 
     def test_deleting_one_takes_its_opinions_along(self, browser):
         movie = RatingFactory().movie
@@ -508,6 +521,7 @@ class TestMembers:
         html = browser.get(page(User, "change", user.pk)).content.decode()
 
         assert user.email in html
+        assert ">0 ratings</a>" in html
         assert "argon2" not in html
         assert "../password/" in html
 
