@@ -96,6 +96,9 @@ class PageCspMiddleware(ContentSecurityPolicyMiddleware):
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
         if is_admin(request):
             response._csp_config = settings.PAGE_CSP  # type: ignore[attr-defined]  # as csp_override does
+            # Under "no-referrer" a browser sends a form with `Origin: null`, which the check
+            # against cross-site forms refuses: nobody could log in.
+            response.headers["Referrer-Policy"] = "same-origin"
         return super().process_response(request, response)
 
 
