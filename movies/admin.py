@@ -1,6 +1,7 @@
 """The catalogue for moderators."""
 
 from collections.abc import Sequence
+from datetime import date
 from typing import Any, cast
 
 from django import forms
@@ -83,11 +84,11 @@ class MovieAdmin(ShelfAdmin):
         "rating_count",
         "review_count",
         "created_by",
-        "created_at",
+        "added",
     )
     list_display_links = ("title",)
     list_filter = (StarsFilter, ("poster", admin.EmptyFieldListFilter), "created_at")
-    sortable_by = ("release_date", "average", "review_count", "created_at")
+    sortable_by = ("release_date", "average", "review_count", "added")
     ordering = ("-created_at", "-pk")
     search_fields = ("title",)
     search_help_text = "Any part of a title; case and accents do not matter."
@@ -133,6 +134,10 @@ class MovieAdmin(ShelfAdmin):
     @admin.display(description="average", ordering="stats__average_rating")
     def average(self, movie: Movie) -> str | None:
         return f"{movie.stats.shown_average:.2f}" if movie.stats.rating_count else None
+
+    @admin.display(ordering="created_at")
+    def added(self, movie: Movie) -> date:
+        return movie.created_at.date()
 
     @admin.display(description="ratings")
     def rating_count(self, movie: Movie) -> int:

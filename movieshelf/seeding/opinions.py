@@ -74,7 +74,7 @@ def _number_members() -> None:
         SELECT id, created_at,
                row_number() OVER (ORDER BY pg_temp.chance(id, {ACTIVITY}), id) - 1 AS place,
                1.2 * pg_temp.chance(id, {BIAS}) - 0.6 AS bias
-        FROM accounts_user WHERE email_key LIKE '%@{DOMAIN}' AND is_active
+        FROM accounts_user WHERE email_key LIKE '%@{DOMAIN}' AND is_active AND role = 'user'
         """
     )
     run("CREATE UNIQUE INDEX ON seed_members (place)")

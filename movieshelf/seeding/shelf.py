@@ -139,8 +139,8 @@ def _add(
 
 def _owners(random: Random) -> list[int]:
     """Give the made-up members in no order; those in front add the most films."""
-    made_up = User.objects.filter(email_key__endswith=f"@{DOMAIN}").order_by("pk")
-    owners = list(made_up.values_list("pk", flat=True))
+    made_up = User.objects.filter(email_key__endswith=f"@{DOMAIN}", role=User.Role.USER)
+    owners = list(made_up.order_by("pk").values_list("pk", flat=True))
     random.shuffle(owners)
     return owners
 

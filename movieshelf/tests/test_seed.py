@@ -137,6 +137,15 @@ class TestTheRealShelf:
         assert demo.role == "user"
         assert (admin.role, admin.is_superuser) == ("admin", True)
 
+    def test_the_member_has_a_history_and_the_admin_none(self, real_shelf):
+        demo, admin = (
+            User.objects.with_email(login[0]).get() for login in (DEMO_LOGIN, ADMIN_LOGIN)
+        )
+
+        assert demo.ratings.exists()
+        for rows in (admin.ratings, admin.reviews, admin.movies):
+            assert not rows.exists()
+
     def test_nobody_else_can_log_in(self, real_shelf):
         assert sum(user.has_usable_password() for user in User.objects.all()) == 2
 
@@ -219,7 +228,8 @@ class TestAShelfOfAnySize:
         assert drifted_films() == 0
 
     def test_everybody_may_rate_everything_and_no_more(self):
-        seed(movies=7, users=9, ratings=63)
+        # The demo's admin rates nothing.
+        seed(movies=7, users=10, ratings=63)
 
         assert Rating.objects.count() == 63
         with pytest.raises(CommandError, match="room for 0 more ratings, not 1"):
