@@ -42,6 +42,7 @@ from movieshelf import embedded  # noqa: E402
 READERS = 4
 UPLOADS = 16
 WRK_SECONDS = 8
+BOUNDARY = b"------------the-end-of-the-bench"
 
 
 class Server:
@@ -74,9 +75,9 @@ class Server:
         return self.call(
             "POST",
             "/users/me/avatar",
-            b"--b\r\n" + head + image + b"\r\n--b--\r\n",
+            b"--%b\r\n%b%b\r\n--%b--\r\n" % (BOUNDARY, head, image, BOUNDARY),
             Authorization=f"Bearer {self.token}",
-            Content_Type="multipart/form-data; boundary=b",
+            Content_Type=f"multipart/form-data; boundary={BOUNDARY.decode()}",
         )
 
     def memory(self) -> int:
@@ -270,7 +271,10 @@ def measure_bombs(server: Server) -> None:
 
 def measure_serving(server: Server, label: str, only_cold: bool = False) -> None:
     image = photo_of_100_kilobytes()
-    url = json.loads(server.upload(image)[2])["url"]
+    status, _, body = server.upload(image)
+    if status != 201:
+        sys.exit(f"The upload was refused: {body.decode()}")
+    url = json.loads(body)["url"]
     _, headers, data = server.call("GET", url)
     wait_for_worker(server)
     print(f"# GET {label}, {len(data):,} bytes")

@@ -18,17 +18,17 @@ OFTEN_SECONDS = 60
 
 
 def bytes_of(picture: Picture) -> bytes:
-    """Give the bytes, from the cache or the row. Raises ObjectDoesNotExist where the row just went.
+    """Give the bytes, from the cache or the row. Raises NotFound where the row just went.
 
     Without a shared cache each process would hold copies of its own, so none are kept.
     """
     if picture.bytes > settings.MEDIA_CACHE_MAX_BYTES or not settings.REDIS_URL:
-        return bytes(picture.data)
+        return picture.read_bytes()
     key = f"media-{picture.sha256}"
     kept: bytes | None = cache.get(key)
     if kept is not None:
         return kept
-    data = bytes(picture.data)
+    data = picture.read_bytes()
     if not cache.add(f"{key}-asked", 1, timeout=OFTEN_SECONDS):
         cache.set(key, data, timeout=settings.MEDIA_CACHE_SECONDS)
     return data

@@ -1,7 +1,7 @@
 """Images as bytes in PostgreSQL. Rows never change: a new upload is a new id.
 
-The bytes stay in the database until somebody means to send or decode them: every query of ours
-leaves them out, and `with_bytes()` says where they are wanted (or reading `.data` fetches them).
+The bytes stay in the database until somebody means to send or decode them: the managers leave them
+out of every query, and `read_bytes()` fetches those of one image.
 """
 
 from collections.abc import Callable
@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self, cast
 from uuid import UUID
 
+import psycopg
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.files.uploadedfile import UploadedFile
@@ -37,6 +38,8 @@ UNUSED_FOR = timedelta(days=1)
 SWEEP_BATCH = 500
 MEBIBYTE = 1024 * 1024
 
+Data = bytes  # a name for it where `bytes` is a field
+
 
 class StorageFull(PayloadTooLarge):
     """A member's images would be too many bytes."""
@@ -63,14 +66,24 @@ class Picture(models.Model):
     def etag(self) -> str:
         return f'"{self.sha256[:ETAG_LENGTH]}"'
 
+    def read_bytes(self) -> Data:
+        """Give the bytes from the row. Raises NotFound where it just went.
+
+        Django's cursors get bytes as text, two characters each, and turn them back. PostgreSQL
+        sends them as they are where it is asked to, which takes a seventh of the time.
+        """
+        if "data" not in self.get_deferred_fields():
+            return bytes(self.data)
+        connection.ensure_connection()
+        query = f"SELECT data FROM {self._meta.db_table} WHERE id = %s"
+        with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
+            found = cursor.execute(query.encode(), [self.pk], binary=True).fetchone()
+        if found is None:
+            raise NotFound("There is no such image.")
+        return bytes(found[0])
+
 
 class MediaQuerySet(models.QuerySet["Media"]):
-    def with_bytes(self) -> Self:
-        return self.defer(None)
-
-    def without_bytes(self) -> Self:
-        return self.defer("data")
-
     def usable_by(self, user: "User") -> Self:
         """Images this member may show somewhere: their own uploads."""
         return self.filter(uploader=user)
@@ -87,11 +100,16 @@ class MediaQuerySet(models.QuerySet["Media"]):
         return self.filter(created_at__lt=timezone.now() - age)
 
     def require(self, pk: UUID) -> "Media":
-        """Give the image without its bytes. Raises NotFound."""
-        media = self.filter(pk=pk).first()
-        if media is None:
-            raise NotFound("There is no such image.")
-        return media
+        """Give an image with what its headers say, the rest deferred. Raises NotFound.
+
+        In SQL, because it is asked with every request for an image: to put so small a query
+        together takes Django three times as long as it takes PostgreSQL to answer.
+        """
+        for media in self.raw(
+            "SELECT id, content_type, bytes, sha256 FROM media_media WHERE id = %s", [pk]
+        ):
+            return media
+        raise NotFound("There is no such image.")
 
     def take(
         self,
@@ -190,7 +208,7 @@ _MediaManager = models.Manager.from_queryset(MediaQuerySet)
 
 class MediaManager(_MediaManager):  # type: ignore[type-arg]  # it takes none at run time
     def get_queryset(self) -> MediaQuerySet:
-        return cast(MediaQuerySet, super().get_queryset()).without_bytes()
+        return cast(MediaQuerySet, super().get_queryset()).defer("data")
 
 
 class Media(Picture):
@@ -241,9 +259,6 @@ class Media(Picture):
 
 
 class DerivativeQuerySet(models.QuerySet["Derivative"]):
-    def with_bytes(self) -> Self:
-        return self.defer(None)
-
     def of(self, media_id: UUID, width: int) -> Self:
         return self.filter(media_id=media_id, width=width)
 
@@ -252,7 +267,13 @@ class DerivativeQuerySet(models.QuerySet["Derivative"]):
 
         Raises NotFound, Unavailable when every decoder stays busy.
         """
-        return self.of(media_id, width).first() or self.make(media_id, width)
+        for derivative in self.raw(  # in SQL as Media.objects.require
+            "SELECT id, media_id, width, bytes, sha256 FROM media_derivative"
+            " WHERE media_id = %s AND width = %s",
+            [media_id, width],
+        ):
+            return derivative
+        return self.make(media_id, width)
 
     def make(self, media_id: UUID, width: int) -> "Derivative":
         """Make it unless it is made already: once, however many ask at once, in all processes.
@@ -265,15 +286,14 @@ class DerivativeQuerySet(models.QuerySet["Derivative"]):
         with transaction.atomic():
             _wait_for_turn(f"{media_id} at {width}")
             # A statement of its own: it sees what the lock waited for.
-            derivative = self.of(media_id, width).with_bytes().first()
+            derivative = self.of(media_id, width).first()
             if derivative is None:
                 derivative = self._encoded(media_id, width)
                 derivative.save(force_insert=True)
         return derivative
 
     def _encoded(self, media_id: UUID, width: int) -> "Derivative":
-        original = Media.objects.with_bytes().require(media_id)
-        image = narrowed(bytes(original.data), width)
+        image = narrowed(Media.objects.require(media_id).read_bytes(), width)
         return Derivative(
             media_id=media_id,
             width=width,

@@ -18,13 +18,11 @@ class OwnImageField(serializers.PrimaryKeyRelatedField[Media]):
 
     def __init__(self, *, any_for_admin: bool = False, **kwargs: Any) -> None:
         self.any_for_admin = any_for_admin
-        super().__init__(
-            queryset=Media.objects.without_bytes(), pk_field=serializers.UUIDField(), **kwargs
-        )
+        super().__init__(queryset=Media.objects.all(), pk_field=serializers.UUIDField(), **kwargs)
 
     def get_queryset(self) -> QuerySet[Media]:
         user = self.context["request"].user
-        images = Media.objects.without_bytes()
+        images = Media.objects.all()
         return images if self.any_for_admin and user.is_admin else images.usable_by(user)
 
     def run_validation(self, data: Any = serializers.empty) -> Any:

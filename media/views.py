@@ -11,7 +11,6 @@ None of this looks at who is asking: an image is as public as its id.
 from uuid import UUID
 
 from django.conf import settings
-from django.core.exceptions import ObjectDoesNotExist
 from django.http import HttpRequest, HttpResponse, HttpResponseNotModified
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -23,7 +22,7 @@ from media.hot import bytes_of
 from media.models import EXTENSIONS, WIDTHS, Derivative, Media
 from media.ranges import ByteRange
 from movieshelf.api.conditional import is_known_to_client
-from movieshelf.api.errors import InvalidInput, MethodNotAllowed, NotFound
+from movieshelf.api.errors import InvalidInput, MethodNotAllowed
 from movieshelf.api.serializers import CamelCaseSerializer
 from movieshelf.api.views import SAFE_METHODS, ApiView
 
@@ -83,10 +82,7 @@ def answer(
     }
     if request.method == "HEAD":
         return HttpResponse(headers=headers)
-    try:
-        data = bytes_of(picture)
-    except ObjectDoesNotExist as exc:
-        raise NotFound("There is no such image.") from exc
+    data = bytes_of(picture)
     if part is None:
         return HttpResponse(data, headers=headers)
     headers["Content-Range"] = part.header

@@ -116,7 +116,7 @@ def test_different_widths_do_not_wait_for_each_other(encodings: list[int]) -> No
 @pytest.mark.django_db
 def test_the_database_keeps_one_of_each_width() -> None:
     derivative = Derivative.objects.made(an_image().pk, 160)
-    twin = Derivative.objects.with_bytes().get()
+    twin = Derivative.objects.defer(None).get()
     twin.pk = None
 
     with pytest.raises(IntegrityError, match="derivative_made_once"), transaction.atomic():
@@ -262,8 +262,8 @@ def test_the_job_loads_the_original_once_for_each_width_and_no_other_bytes() -> 
     with asked() as statements:
         make_derivatives(str(media.pk))
 
-    reads = [sql for sql in touching_bytes(statements) if "INSERT" not in sql]
-    assert len([sql for sql in reads if '"media_media"."data"' in sql]) == len(WIDTHS)
+    reads = [sql for sql in touching_bytes(statements) if not sql.startswith("INSERT")]
+    assert reads == ["SELECT data FROM media_media"] * len(WIDTHS)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -35,7 +35,7 @@ def address(request: pytest.FixtureRequest, media: Media) -> str:
 
 def stored(address: str) -> bytes:
     picture: Any = Derivative if "width" in address else Media
-    return bytes(picture.objects.with_bytes().get().data)
+    return bytes(picture.objects.get().read_bytes())
 
 
 # --- The whole ---------------------------------------------------------------------------------
@@ -383,7 +383,7 @@ def test_an_image_removed_between_the_question_and_the_bytes_is_404(
 ) -> None:
     """The row is gone when the bytes are fetched."""
     monkeypatch.setattr(
-        "media.views.bytes_of", lambda picture: (media.remove(), bytes(picture.data))[1]
+        "media.views.bytes_of", lambda picture: (media.remove(), picture.read_bytes())[1]
     )
 
     assert api.get(media.url).status_code == 404

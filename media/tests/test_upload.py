@@ -99,9 +99,9 @@ def test_a_new_upload_is_a_new_id(member: ApiClient, place: str) -> None:
 def test_an_image_knows_its_uploader_size_and_hash(member: ApiClient, user: User) -> None:
     member.upload("/users/me/avatar", pictures.png((30, 20)))
 
-    media = Media.objects.with_bytes().get()
+    media = Media.objects.get()
     assert (media.uploader, media.width, media.height) == (user, 30, 20)
-    assert media.bytes == len(media.data)
+    assert media.bytes == len(media.read_bytes())
     assert len(media.sha256) == 64
 
 
