@@ -346,6 +346,23 @@ def test_a_film_shows_no_poster_once_the_image_is_removed(api, user):
     assert after["ETag"] != before["ETag"]
 
 
+def test_films_are_locked_before_the_image_they_lose(user):
+    image = an_image(user)
+    MovieFactory.create_batch(2, poster=image)
+
+    with CaptureQueriesContext(connection) as queries:
+        image.delete()
+
+    statements = [query["sql"] for query in queries.captured_queries]
+    locking = [n for n, sql in enumerate(statements) if "FOR NO KEY UPDATE" in sql]
+    [delete] = [
+        n for n, sql in enumerate(statements) if sql.startswith('DELETE FROM "media_media"')
+    ]
+    films = [n for n in locking if 'FROM "movies_movie"' in statements[n]]
+    assert films
+    assert max(films) < delete
+
+
 @pytest.mark.parametrize("films", [1, 100])
 def test_a_list_takes_as_many_queries_for_one_film_as_for_a_hundred(
     api, user, films, django_assert_num_queries

@@ -140,8 +140,10 @@ def test_repairing_beside_traffic_loses_no_vote():
             Rating.objects.rate(user=user, movie_id=movie.pk, value=number % 5 + 1)
 
     def traffic() -> None:
-        assert at_once(*(lambda u=u: rate(u) for u in users)) == [None] * 4
-        done.set()
+        try:
+            assert at_once(*(lambda u=u: rate(u) for u in users)) == [None] * 4
+        finally:
+            done.set()
 
     def repair() -> None:
         while not done.is_set():

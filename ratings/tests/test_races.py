@@ -92,9 +92,11 @@ def test_a_reader_never_sees_a_rating_without_its_effect():
     seen: list[tuple[int, int]] = []
 
     def write() -> None:
-        for n in range(40):
-            Rating.objects.rate(user=user, movie_id=movie.pk, value=n % 5 + 1)
-        done.set()
+        try:
+            for n in range(40):
+                Rating.objects.rate(user=user, movie_id=movie.pk, value=n % 5 + 1)
+        finally:
+            done.set()
 
     def read() -> None:
         rows = Rating.objects.values_list("value", "movie__stats__average_rating")
