@@ -3,6 +3,7 @@
 import pytest
 from asgiref.sync import async_to_sync
 from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from accounts.tests.factories import UserFactory
 from movies.models import Movie, MovieStats
@@ -118,6 +119,17 @@ def test_counting_a_rating_down_twice_is_an_error_not_a_wrong_number():
         MovieStats.objects.move_rating(movie.pk, old=3, new=None)
     with pytest.raises(IntegrityError, match="review_count"), transaction.atomic():
         MovieStats.objects.move_reviews(movie.pk, by=-1)
+
+
+@pytest.mark.django_db
+def test_several_films_are_locked_in_the_order_of_their_ids():
+    movies = MovieFactory.create_batch(9)
+
+    with CaptureQueriesContext(connection) as queries:
+        locked = list(MovieStats.objects.order_by("-pk").locked_in_order())
+
+    assert locked == [movie.pk for movie in movies]
+    assert queries.captured_queries[-1]["sql"].endswith("FOR NO KEY UPDATE")
 
 
 @pytest.mark.django_db

@@ -4,11 +4,14 @@
 """
 
 import os
+import threading
+import time
 from collections import Counter
 from functools import partial
 from random import Random
 
 import pytest
+from django.db import connection, transaction
 
 from accounts.models import User
 from accounts.tests.factories import AdminFactory, UserFactory
@@ -16,6 +19,7 @@ from media.tests.pictures import png
 from media.tests.races import at_once
 from movies.models import Movie, MovieStats
 from movies.tests.factories import MovieFactory
+from movieshelf.api import transactions
 from movieshelf.recomputing import drifted_films
 from ratings.models import Rating
 from ratings.tests.factories import RatingFactory
@@ -158,6 +162,44 @@ def test_a_member_who_leaves_while_writing_leaves_no_orphan(api):
         assert not Rating.objects.filter(user=user.pk).exists()
         assert not Review.objects.filter(user=user.pk).exists()
         assert list(drifted_films()) == []
+
+
+@pytest.mark.parametrize("opinion", [RatingFactory, ReviewFactory])
+def test_a_member_who_leaves_waits_for_the_films_before_holding_up_anybody(opinion, monkeypatch):
+    """Row 137: one who is rating holds a film, and needs the member's row after it."""
+    monkeypatch.setattr(transactions, "MAX_TRIES", 1)
+    theirs = opinion()
+    is_held = threading.Event()
+
+    def write() -> None:
+        with transaction.atomic():
+            Movie.objects.lock(theirs.movie_id)
+            is_held.set()
+            wait_until_somebody_waits_for_a_row()
+            Review(movie_id=theirs.movie_id, user=theirs.user, content="Bye.").save()
+
+    def leave() -> None:
+        assert is_held.wait(10)
+        theirs.user.delete()
+
+    assert at_once(write, leave) == [None, None]
+    assert not Rating.objects.exists()
+    assert not Review.objects.exists()
+    assert list(drifted_films()) == []
+
+
+def wait_until_somebody_waits_for_a_row() -> None:
+    """Look until another connection is held up by a lock; a second is more than it takes."""
+    for _ in range(200):
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT FROM pg_stat_activity"
+                " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
+            if cursor.rowcount:
+                return
+        time.sleep(0.01)
+    raise AssertionError("Nobody waits.")
 
 
 def test_two_who_delete_the_same_films_and_members_in_opposite_order_both_succeed():
