@@ -4,10 +4,15 @@ from collections.abc import Iterator
 
 import pytest
 from django.core.cache import cache
+from hypothesis import settings
 
 from accounts.models import User
 from accounts.tests.factories import AdminFactory, UserFactory
 from movieshelf.tests.client import ApiClient
+
+# Hypothesis would call a test flaky that a busy machine made slow; nothing here asserts a time.
+settings.register_profile("suite", deadline=None)
+settings.load_profile("suite")
 
 
 @pytest.fixture
