@@ -15,7 +15,11 @@ from accounts.serializers import (
     check_new_password,
 )
 from accounts.views import AuthView
-from movieshelf.api.ceilings import PASSWORD_RESET_BY_ACCOUNT, PASSWORD_RESET_BY_IP
+from movieshelf.api.ceilings import (
+    LOGIN_BY_ACCOUNT,
+    PASSWORD_RESET_BY_ACCOUNT,
+    PASSWORD_RESET_BY_IP,
+)
 from movieshelf.api.views import ApiView
 
 
@@ -62,7 +66,10 @@ class PasswordChangeView(ApiView):
     def post(self, request: Request) -> Response:
         asked = self.get_serializer(data=request.data)
         asked.is_valid(raise_exception=True)
-        cast(User, request.user).change_password(
+        user = cast(User, request.user)
+        # Whoever holds a stolen access token must not guess here what they may not at the login.
+        LOGIN_BY_ACCOUNT.check(request, user.email_key)
+        user.change_password(
             current=asked.validated_data["current_password"],
             new=asked.validated_data["new_password"],
             keep_session=cast(Session, request.auth).pk,

@@ -22,6 +22,7 @@ from accounts.serializers import (
 )
 from media.models import Media
 from media.uploads import UploadView
+from movieshelf.api.ceilings import LOGIN_BY_ACCOUNT
 from movieshelf.api.errors import NotFound
 from movieshelf.api.rendering import JSON_TYPE
 from movieshelf.api.views import ApiView
@@ -62,6 +63,8 @@ class MeView(OwnView):
     def delete(self, request: Request) -> Response:
         asked = DeletionSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
+        # Whoever holds a stolen access token must not guess here what they may not at the login.
+        LOGIN_BY_ACCOUNT.check(request, self.member.email_key)
         self.member.require_password(asked.validated_data["password"], field="password")
         self.member.delete()
         response = Response(status=204)

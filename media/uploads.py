@@ -109,7 +109,8 @@ class Ending:
 class UploadParser(BaseParser):
     """Take a multipart body with exactly one file, and give `{field name: [parts]}`.
 
-    Raises PayloadTooLarge without reading the rest, InvalidInput for a body that is no multipart,
+    Raises PayloadTooLarge without reading the rest (`require_form` has seen to one that says in
+    advance how large it is), InvalidInput for a body that is no multipart,
     is cut off, or holds more parts than an upload has.
     """
 
@@ -123,8 +124,6 @@ class UploadParser(BaseParser):
     ) -> dict[str, list[Any]]:
         request: Request = (parser_context or {})["request"]
         refuse_encodings(request)
-        if declared_length(request) > settings.MEDIA_MAX_BYTES + MULTIPART_SLACK_BYTES:
-            raise too_heavy()
         meta = {**request.META, "CONTENT_TYPE": media_type or ""}
         try:
             fields, files = WholeMultiPartParser(meta, stream).parse()
@@ -199,7 +198,12 @@ class UploadView(ApiView):
 
 
 def require_form(request: Request) -> None:
-    """Raise InvalidInput where there is no body, UnsupportedMediaType where it is no form."""
+    """Refuse, before it is read, a body that is too large, not there, or no form (in this order).
+
+    Raises PayloadTooLarge, InvalidInput, UnsupportedMediaType.
+    """
+    if declared_length(request) > settings.MEDIA_MAX_BYTES + MULTIPART_SLACK_BYTES:
+        raise too_heavy()
     if not declared_length(request):
         raise not_one_image(0)
     if request.content_type.partition(";")[0].strip().lower() != MULTIPART:

@@ -109,7 +109,7 @@ class MovieQuerySet(models.QuerySet["Movie"]):
     delete.queryset_only = True  # type: ignore[attr-defined]  # as on the method it replaces
 
     def bulk_create(self, *args: Any, **kwargs: Any) -> NoReturn:
-        raise TypeError("A film needs its row of numbers: use save() or movies.seeding.")
+        raise TypeError("A film needs its row of numbers: use save() or movieshelf.seeding.")
 
     def update(self, **fields: Any) -> int:
         if DERIVED_COLUMNS & fields.keys():

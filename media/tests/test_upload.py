@@ -662,3 +662,11 @@ def test_uploads_beyond_the_places_are_503_and_leave_their_body_unread(
 def test_every_upload_gives_its_place_back(member: ApiClient, place: str, image: bytes) -> None:
     for _ in range(20):
         assert member.upload(place, image).status_code in (201, 415)
+
+
+def test_a_body_that_is_too_large_is_413_whatever_its_type(api: ApiClient, user: User) -> None:
+    member = api.as_(user)
+
+    response = member.post("/users/me/avatar", b" " * (6 * 1024 * 1024), content_type="text/plain")
+
+    assert response.status_code == 413

@@ -1,5 +1,6 @@
 """Ceilings on how often (contract section 2; security-cases.md, rows 22, 66 to 72, 74 and 80)."""
 
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -369,3 +370,23 @@ def test_switched_off_nothing_is_counted_and_nothing_is_said(api, user, settings
 def test_a_rate_that_is_none_is_refused(rate):
     with pytest.raises(ValueError, match="is not a rate"):
         parse_rate(rate)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("post", "/users/me/password", {"currentPassword": "guess", "newPassword": "x" * 12}),
+        ("delete", "/users/me", {"password": "guess"}),
+    ],
+)
+def test_a_stolen_access_token_guesses_the_password_no_faster_than_the_login(
+    api, user, method, path, body
+):
+    thief = api.as_(user)
+
+    def guess() -> HttpResponse:
+        return thief.generic(method.upper(), path, json.dumps(body), "application/json")
+
+    passed, _ = until_refused(guess)
+
+    assert passed == 10
