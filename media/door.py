@@ -14,6 +14,10 @@ from media.images import (
 )
 from movieshelf.api.errors import InvalidInput, PayloadTooLarge, Unavailable, UnsupportedMediaType
 
+# Who waits for a decoder in a transaction (a first request for a width) must have it before
+# idle_in_transaction_session_timeout ends the transaction.
+WAIT_SECONDS = 12
+
 door = ImageDoor(
     ImageLimits(
         max_bytes=settings.MEDIA_MAX_BYTES,
@@ -21,6 +25,7 @@ door = ImageDoor(
         max_side=settings.MEDIA_MAX_SIDE,
     ),
     slots=settings.MEDIA_DECODES_AT_ONCE,
+    wait_seconds=WAIT_SECONDS,
 )
 
 
