@@ -450,3 +450,16 @@ def test_a_member_reads_own_uploads_without_bytes() -> None:
         list(user.uploads.all())
 
     assert not touching_bytes(statements)
+
+
+def test_the_openapi_document_knows_images(api: ApiClient) -> None:
+    document = api.get("/openapi.json").json()
+
+    operation = document["paths"]["/media/{id}"]["get"]
+    assert set(operation["responses"]) == {"200", "206", "304", "400", "404", "416", "503"}
+    assert set(operation["responses"]["200"]["content"]) == {
+        "image/jpeg",
+        "image/png",
+        "image/webp",
+    }
+    assert "Error" in document["components"]["schemas"]
