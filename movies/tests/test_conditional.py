@@ -1,9 +1,12 @@
 """ETags: unchanged is 304, and an edit of what has changed is 412."""
 
+from functools import partial
+
 import pytest
 
 from accounts.tests.factories import UserFactory
 from media.tests.pictures import png
+from media.tests.races import at_once
 from movies.models import Movie
 from movies.tests.factories import MovieFactory
 from ratings.models import Rating
@@ -186,3 +189,21 @@ def test_the_body_is_looked_at_before_the_precondition_and_that_before_the_title
     assert api.as_(user).patch(path, {"title": ""}, headers=stale).status_code == 400
     assert api.as_(user).patch(path, {"title": "Ronin"}, headers=stale).status_code == 412
     assert api.as_(UserFactory()).patch(path, {"title": ""}, headers=stale).status_code == 403
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_eight_edits_of_one_version_at_once_one_goes_through(api):
+    owner = UserFactory()
+    movie = MovieFactory(created_by=owner)
+    path, tag = f"/movies/{movie.pk}", {"If-Match": etag(api, movie)}
+    clients = [api.as_(owner) for _ in range(8)]
+
+    responses = at_once(
+        *(
+            partial(client.patch, path, {"synopsis": f"By {n}"}, headers=tag)
+            for n, client in enumerate(clients)
+        )
+    )
+
+    assert sorted(response.status_code for response in responses) == [200] + [412] * 7
+    assert Movie.objects.get().version == 2
