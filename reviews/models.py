@@ -23,11 +23,17 @@ COUNTED_COLUMNS = frozenset({"is_hidden", "movie", "movie_id"})
 
 
 class ReviewQuerySet(models.QuerySet["Review"]):
+    @retried_atomic
     def write(self, *, user: User, movie_id: int, content: str) -> "Review":
-        """Add a member's review of one film. Raises NotFound."""
+        """Add a member's review of one film; give it as it is read. Raises NotFound."""
         review = Review(user=user, movie_id=movie_id, content=content)
         review.save()
-        return review
+        # While the film is locked: a moment later both may be gone. A member who left meanwhile
+        # is gone now, which the foreign key would only find at the commit.
+        written = Review.objects.for_reading().filter(pk=review.pk).first()
+        if written is None:
+            raise NotFound("There is no such member any more.")
+        return written
 
     def visible_to(self, viewer: User | AnonymousUser) -> Self:
         """What this viewer may see: hidden reviews are for their author and admins."""

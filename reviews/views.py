@@ -40,7 +40,7 @@ class MovieReviewsView(ApiView):
     def write(self, *, movie_id: int, content: str) -> Response:
         user = cast(User, self.request.user)
         review = Review.objects.write(user=user, movie_id=movie_id, content=content)
-        shown = self.get_serializer(Review.objects.for_reading().get(pk=review.pk)).data
+        shown = self.get_serializer(review).data
         return Response(shown, status=201, headers={"Location": f"/reviews/{review.pk}"})
 
 

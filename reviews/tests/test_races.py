@@ -12,6 +12,7 @@ from random import Random
 
 import pytest
 from django.db import connection, transaction
+from django.db.models.signals import post_save
 
 from accounts.models import User
 from accounts.tests.factories import AdminFactory, UserFactory
@@ -227,3 +228,21 @@ def test_two_who_delete_the_same_films_and_members_in_opposite_order_both_succee
         assert not Rating.objects.exists()
         assert not Review.objects.exists()
         assert list(drifted_films()) == []
+
+
+def test_a_review_whose_film_goes_right_after_it_is_still_answered(api):
+    """Found by the soak: it was read for the answer after its transaction, and a 500 by then."""
+    user, movie = UserFactory(), MovieFactory()
+
+    def delete_film_after_commit(**kwargs: object) -> None:
+        transaction.on_commit(movie.delete)
+
+    post_save.connect(delete_film_after_commit, sender=Review)
+    try:
+        response = api.as_(user).post(f"/movies/{movie.pk}/reviews", {"content": "Gone soon."})
+    finally:
+        post_save.disconnect(delete_film_after_commit, sender=Review)
+
+    assert response.status_code == 201
+    assert response.json()["content"] == "Gone soon."
+    assert not Review.objects.exists()
