@@ -1,14 +1,16 @@
 """ETags: unchanged is 304, and an edit of what has changed is 412."""
 
-from functools import partial
+import threading
 
 import pytest
+from django.db import transaction
 
 from accounts.tests.factories import UserFactory
 from media.tests.pictures import png
 from media.tests.races import at_once
 from movies.models import Movie
 from movies.tests.factories import MovieFactory
+from movieshelf.tests.waiting import until_somebody_waits
 from ratings.models import Rating
 from ratings.tests.factories import RatingFactory
 from reviews.tests.factories import ReviewFactory
@@ -192,18 +194,23 @@ def test_the_body_is_looked_at_before_the_precondition_and_that_before_the_title
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_eight_edits_of_one_version_at_once_one_goes_through(api):
+def test_an_edit_that_waited_for_another_is_compared_with_the_version_after_it(api):
     owner = UserFactory()
     movie = MovieFactory(created_by=owner)
-    path, tag = f"/movies/{movie.pk}", {"If-Match": etag(api, movie)}
-    clients = [api.as_(owner) for _ in range(8)]
+    tag, client = {"If-Match": etag(api, movie)}, api.as_(owner)
+    is_held = threading.Event()
 
-    responses = at_once(
-        *(
-            partial(client.patch, path, {"synopsis": f"By {n}"}, headers=tag)
-            for n, client in enumerate(clients)
-        )
-    )
+    def edit_slowly() -> None:
+        with transaction.atomic():
+            movie.edit(synopsis="first")
+            is_held.set()
+            until_somebody_waits()
 
-    assert sorted(response.status_code for response in responses) == [200] + [412] * 7
-    assert Movie.objects.get().version == 2
+    def edit_meanwhile():
+        assert is_held.wait(10)
+        return client.patch(f"/movies/{movie.pk}", {"synopsis": "second"}, headers=tag)
+
+    _, refused = at_once(edit_slowly, edit_meanwhile)
+
+    assert refused.status_code == 412
+    assert Movie.objects.values_list("synopsis", "version").get() == ("first", 2)

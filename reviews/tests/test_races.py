@@ -5,13 +5,12 @@
 
 import os
 import threading
-import time
 from collections import Counter
 from functools import partial
 from random import Random
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models.signals import post_save
 
 from accounts.models import User
@@ -22,6 +21,7 @@ from movies.models import Movie, MovieStats
 from movies.tests.factories import MovieFactory
 from movieshelf.api import transactions
 from movieshelf.recomputing import drifted_films
+from movieshelf.tests.waiting import until_somebody_waits
 from ratings.models import Rating
 from ratings.tests.factories import RatingFactory
 from reviews.models import Review
@@ -176,7 +176,7 @@ def test_a_member_who_leaves_waits_for_the_films_before_holding_up_anybody(opini
         with transaction.atomic():
             Movie.objects.lock(theirs.movie_id)
             is_held.set()
-            wait_until_somebody_waits_for_a_row()
+            until_somebody_waits()
             Review(movie_id=theirs.movie_id, user=theirs.user, content="Bye.").save()
 
     def leave() -> None:
@@ -187,20 +187,6 @@ def test_a_member_who_leaves_waits_for_the_films_before_holding_up_anybody(opini
     assert not Rating.objects.exists()
     assert not Review.objects.exists()
     assert list(drifted_films()) == []
-
-
-def wait_until_somebody_waits_for_a_row() -> None:
-    """Look until another connection is held up by a lock; a second is more than it takes."""
-    for _ in range(200):
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT FROM pg_stat_activity"
-                " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-            )
-            if cursor.rowcount:
-                return
-        time.sleep(0.01)
-    raise AssertionError("Nobody waits.")
 
 
 def test_two_who_delete_the_same_films_and_members_in_opposite_order_both_succeed():
