@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from accounts.mails import send_reuse_mail
 from movieshelf.api.errors import AuthFailed
+from movieshelf.api.sweeping import swept
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAX_USER_AGENT_LENGTH = 300
-SWEEP_BATCH = 1_000
 
 
 class SessionQuerySet(models.QuerySet["Session"]):
@@ -96,20 +96,8 @@ class SessionQuerySet(models.QuerySet["Session"]):
         return self.filter(expires_at__lte=timezone.now())
 
     def sweep(self) -> int:
-        """Delete the logins that are over, batch by batch; give how many went.
-
-        Two sweeps at once share the work, and nobody waits for either.
-        """
-        swept = 0
-        while batch := self._sweep_batch():
-            swept += batch
-        return swept
-
-    def _sweep_batch(self) -> int:
-        with transaction.atomic():
-            rows = self.over().select_for_update(skip_locked=True)
-            ids = list(rows.values_list("pk", flat=True)[:SWEEP_BATCH])
-            return self.filter(pk__in=ids).delete()[0] if ids else 0
+        """Delete the logins that are over, batch by batch; give how many went."""
+        return swept(self.over())
 
 
 class Session(models.Model):

@@ -50,14 +50,11 @@ class SessionBound(Token):
         return uuid.UUID(self["sid"])
 
     def carry(self, session: Session, *, jti: str, now: datetime, until: datetime) -> None:
-        self.set_jti_to(jti)
+        self.payload["jti"] = jti
         self["sub"] = str(session.user_id)
         self["sid"] = str(session.pk)
         self.set_iat(at_time=now)
         self.set_exp(from_time=now, lifetime=until - now)
-
-    def set_jti_to(self, jti: str) -> None:
-        self.payload["jti"] = jti
 
 
 class AccessToken(SessionBound, SimpleAccessToken):

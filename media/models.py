@@ -12,14 +12,13 @@ from uuid import UUID
 import psycopg
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.core.files.uploadedfile import UploadedFile
 from django.db import connection, models, transaction
 from django.db.models import Exists, OuterRef, Sum
 from django.db.models.functions import UUID7
 from django.utils import timezone
 from procrastinate.contrib.django import app as queue
 
-from media.door import clean_upload, narrowed
+from media.door import narrowed
 from media.images import CleanImage
 from media.signals import images_leaving
 from movieshelf.api.errors import NotFound, PayloadTooLarge
@@ -110,20 +109,6 @@ class MediaQuerySet(models.QuerySet["Media"]):
         ):
             return media
         raise NotFound("There is no such image.")
-
-    def take(
-        self,
-        upload: "UploadedFile[bytes]",
-        *,
-        uploader: "User",
-        show: Callable[["Media"], object] | None = None,
-    ) -> "Media":
-        """Decode, clean and keep an upload.
-
-        Raises what media.door.clean_upload and `keep` raise.
-        """
-        # Before the transaction: decoding takes up to a second, and waits for its turn.
-        return self.keep(clean_upload(upload), uploader=uploader, show=show)
 
     @retried_atomic
     def keep(

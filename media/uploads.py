@@ -1,5 +1,6 @@
 """Multipart in: one file, measured while it is read, never on disk."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -22,7 +23,7 @@ from rest_framework.response import Response
 
 from media.door import clean_upload
 from media.images import CleanImage
-from media.models import Media
+from media.models import MEBIBYTE, Media
 from movieshelf.api.bodies import MULTIPART_SLACK_BYTES, declared_length
 from movieshelf.api.ceilings import UPLOADS, WRITES
 from movieshelf.api.errors import (
@@ -36,7 +37,6 @@ from movieshelf.api.parsing import refuse_encodings
 from movieshelf.api.serializers import CamelCaseSerializer
 from movieshelf.api.views import ApiView
 
-MEGABYTE = 1024 * 1024
 places = BoundedSemaphore(settings.MEDIA_UPLOADS_AT_ONCE)
 MULTIPART = "multipart/form-data"
 MAX_PARTS = 10
@@ -78,7 +78,7 @@ class WholeMultiPartParser(MultiPartParser):
 
     def __init__(self, meta: Mapping[str, Any], stream: IO[bytes]) -> None:
         self._ending = Ending(stream)
-        # Django's own handler of the same name is set for the admin's forms.
+        # FILE_UPLOAD_HANDLERS is for the admin's forms, and breaks the connection.
         super().__init__(meta, self._ending, [MeasuringUploadHandler(None)])  # type: ignore[arg-type]  # it only reads
 
     def parse(self) -> Any:
@@ -109,9 +109,9 @@ class Ending:
 class UploadParser(BaseParser):
     """Take a multipart body with exactly one file, and give `{field name: [parts]}`.
 
-    Raises PayloadTooLarge without reading the rest (`require_form` has seen to one that says in
-    advance how large it is), InvalidInput for a body that is no multipart,
-    is cut off, or holds more parts than an upload has.
+    Raises PayloadTooLarge without reading the rest (`require_form` has refused what says in advance
+    that it is too large), InvalidInput for a body that is no multipart, is cut off, or holds more
+    parts than an upload has.
     """
 
     media_type = MULTIPART
@@ -162,7 +162,7 @@ class UploadAnswerSerializer(CamelCaseSerializer):
     url = serializers.CharField()
 
 
-class UploadView(ApiView):
+class UploadView(ABC, ApiView):
     """The base of a view that takes an image for one thing: a member, a film.
 
     `get_object` finds the thing, and refuses it, before the body is read; `show` links the image
@@ -192,9 +192,9 @@ class UploadView(ApiView):
         )
         return Response(UploadAnswerSerializer(media).data, status=201)
 
+    @abstractmethod
     def show(self, thing: Any, media: Media) -> object:
         """Link the image to what it was uploaded for."""
-        raise NotImplementedError
 
 
 def require_form(request: Request) -> None:
@@ -238,5 +238,5 @@ def not_one_image(found: int) -> InvalidInput:
 
 def too_heavy() -> PayloadTooLarge:
     return PayloadTooLarge(
-        f"The image is over the limit of {settings.MEDIA_MAX_BYTES / MEGABYTE:g} MiB."
+        f"The image is over the limit of {settings.MEDIA_MAX_BYTES / MEBIBYTE:g} MiB."
     )

@@ -6,13 +6,12 @@ from django.contrib.auth.models import AnonymousUser
 from django.contrib.postgres.search import TrigramWordSimilarity
 from django.db import models
 from django.db.models import F
-from rest_framework import serializers
 
 from accounts.models import User
 from movies.models import Movie, MovieQuerySet
 from movies.titles import search_fold
 from movieshelf.api.errors import AuthFailed
-from movieshelf.api.fields import DigitsField, TextField
+from movieshelf.api.fields import DigitsField, SpellingOutChoiceField, TextField
 from movieshelf.api.serializers import QuerySerializer
 
 MAX_QUERY_LENGTH = 200
@@ -43,15 +42,6 @@ ORDERS: dict[str, tuple[Any, ...]] = {
     "rank": (F("stats__score").desc(nulls_last=True), *NEWEST_STATS_FIRST),
 }
 ALIASES = {"latest": "uploaded_desc", "reviews": "reviews_desc", "top": "rating_desc"}
-
-
-class SpellingOutChoiceField(serializers.ChoiceField):
-    """A choice whose refusal lists what is allowed."""
-
-    def __init__(self, choices: Any, **kwargs: Any) -> None:
-        super().__init__(choices, **kwargs)
-        allowed = ", ".join(str(choice) for choice in self.choices)
-        self.error_messages["invalid_choice"] = f"Allowed are: {allowed}."
 
 
 class MovieListParams(QuerySerializer):

@@ -4,14 +4,14 @@ from datetime import timedelta
 from typing import Any, Self
 
 from django.conf import settings
-from django.db import connection, models, transaction
+from django.db import connection, models
 from django.utils import timezone
 
 from movieshelf.api.errors import IdempotencyMismatch
+from movieshelf.api.sweeping import swept
 
 MAX_KEY_LENGTH = 255
 KEPT_FOR = timedelta(hours=24)
-SWEEP_BATCH = 1_000
 # Who comes second waits for the whole work of the first, which may itself wait for a film: longer
 # than for any other lock, and less than a statement may take at all.
 WAIT_FOR_FIRST_MS = 8_000
@@ -41,20 +41,8 @@ class IdempotencyKeyQuerySet(models.QuerySet["IdempotencyKey"]):
         return self.filter(created_at__lte=timezone.now() - KEPT_FOR)
 
     def sweep(self) -> int:
-        """Delete the keys that have expired, batch by batch; give how many went.
-
-        Two sweeps at once share the work, and nobody waits for either.
-        """
-        swept = 0
-        while batch := self._sweep_batch():
-            swept += batch
-        return swept
-
-    def _sweep_batch(self) -> int:
-        with transaction.atomic():
-            rows = self.expired().order_by("created_at").select_for_update(skip_locked=True)
-            ids = list(rows.values_list("pk", flat=True)[:SWEEP_BATCH])
-            return self.filter(pk__in=ids).delete()[0] if ids else 0
+        """Delete the keys that have expired, batch by batch; give how many went."""
+        return swept(self.expired().order_by("created_at"))
 
 
 def set_lock_timeout(milliseconds: str) -> None:

@@ -18,7 +18,7 @@ from django.db.backends.utils import CursorWrapper
 
 from movies.models import STARS, MovieStats
 from movieshelf.api.transactions import retried_atomic
-from movieshelf.seeding.progress import Reporter, Silence
+from movieshelf.progress import Reporter, Silence
 from ratings.models import Rating
 from reviews.models import Review
 

@@ -3,8 +3,8 @@
 from django.contrib.auth.models import AnonymousUser
 
 from accounts.models import User
-from movies.listing import SpellingOutChoiceField
 from movies.models import MovieStats
+from movieshelf.api.fields import SpellingOutChoiceField
 from movieshelf.api.serializers import QuerySerializer
 from reviews.models import Review, ReviewQuerySet
 

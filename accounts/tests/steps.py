@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from threading import Barrier
 
 from django.conf import settings
 from django.db import connection, connections
@@ -15,6 +14,7 @@ from accounts.hashers import _slots
 from accounts.models import Session, User
 from accounts.tests.factories import PASSWORD
 from accounts.tokens import AccessToken, RefreshToken
+from movieshelf.tests import races
 from movieshelf.tests.client import ApiClient
 
 
@@ -63,18 +63,12 @@ def errors_of(response: HttpResponse) -> dict[str, list[dict[str, object]]]:
 
 
 def at_once[T](*calls: Callable[[], T]) -> list[T]:
-    """Make calls in as many threads, all released together; give what they return."""
-    barrier = Barrier(len(calls))
-
-    def run(call: Callable[[], T]) -> T:
-        try:
-            barrier.wait(timeout=20)
-            return call()
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(len(calls)) as pool:
-        return [done.result() for done in [pool.submit(run, call) for call in calls]]
+    """Make calls in as many threads, all released together; give what they return, or raise."""
+    outcomes = races.at_once(*calls)
+    for outcome in outcomes:
+        if isinstance(outcome, Exception):
+            raise outcome
+    return outcomes
 
 
 def waiting[T](call: Callable[[], T]) -> Callable[[], T]:

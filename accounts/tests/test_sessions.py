@@ -10,7 +10,6 @@ from django.core.management import call_command
 from django.db import transaction
 from django.utils import timezone
 
-from accounts import sessions
 from accounts.models import Session, User
 from accounts.tests.factories import UserFactory
 from accounts.tests.steps import (
@@ -22,6 +21,7 @@ from accounts.tests.steps import (
     present,
     refresh_token,
 )
+from movieshelf.api import sweeping
 from movieshelf.tests.client import ApiClient
 
 # A constant: every worker of a parallel run must collect the same names.
@@ -188,7 +188,7 @@ def test_row_53_sweeping_goes_batch_by_batch(user, django_assert_num_queries):
 @pytest.mark.django_db(transaction=True)
 def test_row_53_two_sweeps_at_once_share_the_work(user, monkeypatch):
     """Row 53."""
-    monkeypatch.setattr(sessions, "SWEEP_BATCH", 50)
+    monkeypatch.setattr(sweeping, "SWEEP_BATCH", 50)
     many_logins_that_are_over(user, 1_000)
 
     swept = at_once(Session.objects.sweep, Session.objects.sweep)

@@ -16,8 +16,8 @@ from media.models import WIDTHS, Derivative, Media
 from media.tests import pictures
 from media.tests.factories import an_image
 from media.tests.queries import asked, touching_bytes
-from media.tests.races import at_once
 from movieshelf.tests.client import ApiClient
+from movieshelf.tests.races import at_once
 
 
 @pytest.fixture

@@ -18,10 +18,10 @@ from media.signals import images_leaving
 from media.tests import pictures
 from media.tests.factories import LONG_AGO, an_image
 from media.tests.queries import asked, touching_bytes
-from media.tests.races import at_once
 from movies.models import Movie
 from movies.tests.factories import MovieFactory
 from movieshelf.tests.client import ApiClient
+from movieshelf.tests.races import at_once
 
 
 def wear(user: User, media: Media) -> None:

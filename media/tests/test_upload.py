@@ -17,11 +17,11 @@ from media.images import CleanImage
 from media.models import Media
 from media.tests import pictures
 from media.tests.factories import a_form, a_part, an_image
-from media.tests.races import at_once
 from movies.models import Movie
 from movies.tests.factories import MovieFactory
 from movieshelf.api.bodies import readable_chunked_bodies
 from movieshelf.tests.client import ApiClient
+from movieshelf.tests.races import at_once
 
 LIMIT = 5 * 1024 * 1024
 

@@ -7,9 +7,9 @@ from django.db import transaction
 
 from accounts.tests.factories import UserFactory
 from media.tests.pictures import png
-from media.tests.races import at_once
 from movies.models import Movie
 from movies.tests.factories import MovieFactory
+from movieshelf.tests.races import at_once
 from movieshelf.tests.waiting import until_somebody_waits
 from ratings.models import Rating
 from ratings.tests.factories import RatingFactory

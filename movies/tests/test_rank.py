@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
-from media.tests.races import at_once
 from movies import ranking
 from movies.models import Movie, MovieStats
 from movies.ranking import MAX_LAG_SECONDS, RanksKeeper, read_ranks
 from movies.tests.factories import MovieFactory
+from movieshelf.tests.races import at_once
 from ratings.models import Rating
 from ratings.tests.factories import RatingFactory
 

@@ -6,10 +6,10 @@ import pytest
 from django.db import connection
 
 from accounts.tests.factories import UserFactory
-from media.tests.races import at_once
 from movies.models import Movie, TitleTaken
 from movies.tests.factories import MovieFactory
 from movieshelf.api import transactions
+from movieshelf.tests.races import at_once
 
 SPELLINGS = ("Amélie", " AMÉLIE ", "Ame\u0301lie", "amélie\u200b", "Ａｍélie", "AME\u0301LIE")
 

@@ -71,3 +71,12 @@ class TextField(StringField):
             if is_blank(data):
                 data = ""
         return super().run_validation(data)
+
+
+class SpellingOutChoiceField(serializers.ChoiceField):
+    """A choice whose refusal lists what is allowed."""
+
+    def __init__(self, choices: Any, **kwargs: Any) -> None:
+        super().__init__(choices, **kwargs)
+        allowed = ", ".join(str(choice) for choice in self.choices)
+        self.error_messages["invalid_choice"] = f"Allowed are: {allowed}."

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 from movies.data.derive import REAL_FILMS
 from movies.models import Movie
 from movies.titles import search_fold, title_key
+from movieshelf.progress import Advance
 from movieshelf.seeding.loading import copy_rows, reserve_ids
 from movieshelf.seeding.members import CLOSED, OPENED
-from movieshelf.seeding.progress import Advance
 from movieshelf.seeding.titles import made_up_titles
 from movieshelf.seeding.words import ADJECTIVES, NOUNS, PLACES, VERBS
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import connection, models
 
-from movieshelf.seeding.progress import Advance, Reporter
+from movieshelf.progress import Advance, Reporter
 
 ROWS_PER_STEP = 5_000
 

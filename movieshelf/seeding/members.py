@@ -6,8 +6,8 @@ from random import Random
 
 from accounts.models import User, email_key
 from movies.titles import search_fold
+from movieshelf.progress import Advance
 from movieshelf.seeding.loading import copy_rows, reserve_ids
-from movieshelf.seeding.progress import Advance
 from movieshelf.seeding.words import FIRST_NAMES, LAST_NAMES
 
 # Nobody has an address of this domain (RFC 2606), so whoever has one here is made up.

@@ -14,9 +14,9 @@ from random import Random
 
 from django.db import connection
 
+from movieshelf.progress import Advance
 from movieshelf.seeding.loading import copy_rows, number, run
 from movieshelf.seeding.members import CLOSED, DOMAIN
-from movieshelf.seeding.progress import Advance
 from movieshelf.seeding.sentences import SLOTS, Sentence, sentences
 
 ROWS_PER_STATEMENT = 400_000

@@ -9,8 +9,8 @@ from accounts.models import User
 from media.models import Media
 from movies.models import Movie
 from movies.posters import AVATAR_SIZE, POSTER_SIZE, draw_avatar, draw_poster
+from movieshelf.progress import Advance
 from movieshelf.seeding.members import CLOSED, DOMAIN
-from movieshelf.seeding.progress import Advance
 
 SHARE_OF_AVATARS = 4  # one image in so many is an avatar
 

@@ -11,6 +11,7 @@ from accounts.models import User
 from media.models import Media
 from movies.models import Movie, MovieStats
 from movies.titles import title_key
+from movieshelf.progress import Reporter
 from movieshelf.seeding.films import Film, add_films, made_up_films, real_films
 from movieshelf.seeding.loading import (
     lock_out_writers,
@@ -21,7 +22,6 @@ from movieshelf.seeding.loading import (
 from movieshelf.seeding.members import DOMAIN, add_demo_logins, add_members
 from movieshelf.seeding.opinions import add_ratings, add_reviews, count_opinions
 from movieshelf.seeding.pictures import add_pictures
-from movieshelf.seeding.progress import Reporter
 from ratings.models import Rating
 from reviews.models import Review
 

@@ -20,7 +20,9 @@ from media.tests.pictures import jpeg, png
 from movies.models import Movie
 from movies.tests.factories import MovieFactory
 from movieshelf import models as kept
+from movieshelf.api import sweeping
 from movieshelf.models import IdempotencyKey
+from movieshelf.tests.races import at_once
 from reviews.models import Review
 
 pytestmark = pytest.mark.django_db
@@ -297,7 +299,7 @@ def test_after_24_hours_a_key_may_come_with_something_else(api, user):
 
 
 def test_sweeping_deletes_what_expired_and_nothing_else(api, user, monkeypatch):
-    monkeypatch.setattr(kept, "SWEEP_BATCH", 2)
+    monkeypatch.setattr(sweeping, "SWEEP_BATCH", 2)
     member = api.as_(user)
     for number in range(6):
         member.post("/movies", {"title": f"Film {number}"}, **keyed(f"key-{number}"))
@@ -332,21 +334,6 @@ def test_kept_answers_go_with_their_member(api, user):
 
 
 # --- Two at once ----------------------------------------------------------------------------------
-
-
-def at_once(*requests: Callable[[], HttpResponse]) -> list[HttpResponse]:
-    """Send requests in threads of their own, all at the same moment."""
-    start = threading.Barrier(len(requests))
-
-    def send(request: Callable[[], HttpResponse]) -> HttpResponse:
-        start.wait(timeout=10)
-        try:
-            return request()
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(len(requests)) as pool:
-        return list(pool.map(send, requests))
 
 
 @pytest.mark.django_db(transaction=True)

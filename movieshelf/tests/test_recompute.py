@@ -8,11 +8,11 @@ from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 
 from accounts.tests.factories import UserFactory
-from media.tests.races import at_once
 from movies.models import Movie, MovieStats
 from movies.tests.factories import MovieFactory
 from movieshelf import recomputing
 from movieshelf.recomputing import count_again, drifted_films, recompute, write_as_counted
+from movieshelf.tests.races import at_once
 from ratings.models import Rating
 from ratings.tests.factories import RatingFactory
 from reviews.tests.factories import ReviewFactory

@@ -19,8 +19,8 @@ from movies.data.derive import REAL_FILMS
 from movies.models import Movie, MovieStats
 from movies.tests.factories import MovieFactory
 from movies.titles import search_fold, title_key
+from movieshelf.progress import bars
 from movieshelf.seeding.members import ADMIN_LOGIN, DEMO_LOGIN
-from movieshelf.seeding.progress import bars
 from movieshelf.seeding.shelf import Numbers, numbers_now
 from ratings.models import Rating
 from ratings.tests.factories import RatingFactory

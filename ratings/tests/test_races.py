@@ -13,10 +13,10 @@ from django.db import OperationalError, connection, transaction
 
 from accounts.models import User
 from accounts.tests.factories import UserFactory
-from media.tests.races import at_once
 from movies.models import Movie, MovieStats
 from movies.tests.factories import MovieFactory
 from movieshelf.recomputing import drifted_films
+from movieshelf.tests.races import at_once
 from ratings.models import Rating
 from ratings.tests.factories import RatingFactory
 

@@ -16,11 +16,11 @@ from django.db.models.signals import post_save
 from accounts.models import User
 from accounts.tests.factories import AdminFactory, UserFactory
 from media.tests.pictures import png
-from media.tests.races import at_once
 from movies.models import Movie, MovieStats
 from movies.tests.factories import MovieFactory
 from movieshelf.api import transactions
 from movieshelf.recomputing import drifted_films
+from movieshelf.tests.races import at_once
 from movieshelf.tests.waiting import until_somebody_waits
 from ratings.models import Rating
 from ratings.tests.factories import RatingFactory

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from accounts.tests.factories import UserFactory
-from media.tests.races import at_once
+from movieshelf.tests.races import at_once
 from reviews.models import Report
 from reviews.tests.factories import ReviewFactory
 

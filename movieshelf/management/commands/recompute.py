@@ -7,8 +7,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from movies.models import Movie
+from movieshelf.progress import Silence, bars
 from movieshelf.recomputing import drifted_films, recompute
-from movieshelf.seeding.progress import Silence, bars
 
 
 class Command(BaseCommand):

@@ -9,8 +9,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from movieshelf.progress import Silence, bars
 from movieshelf.seeding.opinions import TooMany
-from movieshelf.seeding.progress import Silence, bars
 from movieshelf.seeding.shelf import (
     RANDOM_SEED,
     Numbers,
