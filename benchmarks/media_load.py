@@ -48,7 +48,8 @@ BOUNDARY = b"------------the-end-of-the-bench"
 class Server:
     """A server with its worker, and a member who is logged in."""
 
-    def __init__(self, port: int, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, port: int, process: subprocess.Popen[bytes], database: str) -> None:
+        self.database = database
         self.address = f"http://127.0.0.1:{port}"
         self.process = psutil.Process(process.pid)
         self.token = ""
@@ -88,7 +89,8 @@ class Server:
 
 @contextmanager
 def served(**settings: str) -> Iterator[Server]:
-    name = f"bench_media_{os.getpid()}"
+    embedded.services.start()
+    name = f"bench_{os.getpid()}"
     admin = embedded_url("postgres")
     with psycopg.connect(admin, autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{name}"')
@@ -118,7 +120,7 @@ def served(**settings: str) -> Iterator[Server]:
         for command in (["migrate", "--verbosity", "0"], ["seed", "--demo"]):
             if start("manage.py", *command).wait():
                 sys.exit(f"`manage.py {command[0]}` failed.")
-        server = Server(port, start(*serve.granian(port, 2)))
+        server = Server(port, start(*serve.granian(port, 2)), embedded_url(name))
         start("manage.py", "worker")
         until(lambda: server.call("GET", "/readyz")[0] == 200)
         server.log_in()
@@ -290,7 +292,7 @@ def measure_serving(server: Server, label: str, only_cold: bool = False) -> None
 
 
 def photo_of_100_kilobytes() -> bytes:
-    noise = Image.effect_noise((800, 600), 60).filter(ImageFilter.GaussianBlur(1.6))
+    noise = Image.effect_noise((910, 680), 60).filter(ImageFilter.GaussianBlur(1.6))
     out = io.BytesIO()
     noise.convert("RGB").save(out, "JPEG", quality=88)
     return out.getvalue()
