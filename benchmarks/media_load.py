@@ -244,7 +244,7 @@ def measure_uploads(server: Server) -> None:
 
 
 def wait_for_worker(server: Server) -> None:
-    with psycopg.connect(embedded_url(f"bench_media_{os.getpid()}"), autocommit=True) as connection:
+    with psycopg.connect(server.database, autocommit=True) as connection:
         count = "SELECT count(*) FROM procrastinate_jobs WHERE status IN ('todo', 'doing')"
         until(lambda: connection.execute(count).fetchone() == (0,), seconds=120)
 
