@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import F
 
 from accounts.models import User
-from movies.models import Movie, MovieQuerySet
+from movies.models import Movie, MovieQuerySet, StarCount
 from movies.titles import search_fold
 from movieshelf.api.errors import AuthFailed
 from movieshelf.api.fields import DigitsField, SpellingOutChoiceField, TextField
@@ -63,13 +63,16 @@ class MovieList:
         self.q: str = asked["q"]
         self.sort: str = ALIASES.get(asked["sort"], asked["sort"])
         self.folded = search_fold(self.q)
-        self.filtered = in_scope(
-            Movie.objects.rated_at_least(asked["stars"]), asked["scope"], viewer
-        )
+        self.stars: int = asked["stars"]
+        self.scope: str = asked["scope"]
+        self.viewer = viewer
+        self.filtered = in_scope(Movie.objects.rated_at_least(self.stars), self.scope, viewer)
         self.is_fuzzy = False
 
     def total(self) -> int:
         """Count the films; where none has `q` in its title, look for the closest ones."""
+        if not self.folded:
+            return self._total_of_shelf()
         total = self.filtered.titled_like(self.folded).count()
         if total or not self._may_be_a_typo():
             return total
@@ -84,6 +87,15 @@ class MovieList:
             return Movie.objects.with_stats().filter(pk__in=ids).order_by(order)
         films = self.filtered.titled_like(self.folded).with_stats()
         return films.order_by(*ORDERS[self.sort])[page]
+
+    def _total_of_shelf(self) -> int:
+        """Count without looking at more films than the viewer's own."""
+        if self.scope == Scope.MINE:
+            return self.filtered.count()
+        mine = in_scope(Movie.objects.rated_at_least(self.stars), Scope.MINE, self.viewer)
+        return StarCount.objects.films_of_at_least(
+            self.stars, but_not=mine if self.scope == Scope.NOT_MINE else None
+        )
 
     def _may_be_a_typo(self) -> bool:
         return (

@@ -8,7 +8,7 @@ from uuid import UUID
 from django.conf import settings
 from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import connection, models
-from django.db.models import Case, F, Func, Q, Value, When
+from django.db.models import Case, Count, F, Func, Q, Subquery, Sum, Value, When
 from django.db.models.fields.tuple_lookups import Tuple, TupleGreaterThan, TupleLessThan
 from django.db.models.functions import Cast, Coalesce, NullIf, Round
 from django.utils import timezone
@@ -443,6 +443,36 @@ class MovieStats(models.Model):
     def shown_average(self) -> float:
         """The mean, rounded half up to two decimals as the contract shows it."""
         return shown_average(self.average_rating)
+
+
+class StarCountQuerySet(models.QuerySet["StarCount"]):
+    def films_of_at_least(self, stars: int, *, but_not: "MovieQuerySet | None" = None) -> int:
+        """Give how many films have an average that rounds to at least `stars`; 0 is every film.
+
+        Films that all have these stars may be left out: counted in the same snapshot.
+        """
+        films: Any = Coalesce(Sum("films"), 0)
+        if but_not is not None:
+            counted = but_not.order_by().values(all=Value(1)).annotate(films=Count("pk"))
+            films -= Coalesce(Subquery(counted.values("films")), 0)
+        return int(self.filter(stars__gte=stars).aggregate(films=films)["films"])
+
+
+class StarCount(models.Model):
+    """A change of how many films have how many stars; the sum of the rows is the number now.
+
+    Triggers of the numbers' table add the rows in the transaction of each change, and fold them
+    now and then. So nobody waits for a counter, and no reader sees a film without its count.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    stars = models.SmallIntegerField()
+    films = models.BigIntegerField()
+
+    objects = StarCountQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return f"{self.films:+} films of {self.stars} stars"
 
 
 def shown_average(average: Decimal) -> float:

@@ -4,6 +4,8 @@ It stands above all apps, since it reads the rows of each. A rating and its effe
 are committed together, so whatever one snapshot shows to differ has drifted; and one statement has
 one snapshot. Finding drift therefore locks nobody.
 
+The totals of the lists are counts of the films' numbers, and are compared and mended the same way.
+
 What has drifted is written as the snapshot counted it, many films at a time, where a film still
 holds the numbers that the snapshot saw: whoever rated it since then has moved them. Such a film is
 counted again under its lock.
@@ -16,7 +18,7 @@ from typing import NamedTuple
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
-from movies.models import STARS, MovieStats
+from movies.models import STARS, MovieStats, StarCount
 from movieshelf.api.transactions import retried_atomic
 from movieshelf.progress import Reporter, Silence
 from ratings.models import Rating
@@ -52,6 +54,54 @@ class Drift(NamedTuple):
     @property
     def row_count(self) -> int:
         return sum(self.actual)
+
+
+class TotalDrift(NamedTuple):
+    """A total of the lists that is not how many films there are."""
+
+    stars: int
+    held: int
+    actual: int
+
+    def __str__(self) -> str:
+        return f"films of {self.stars} stars: {self.held} are counted, should be {self.actual}"
+
+
+# One statement has one snapshot, in which the counts and what they count moved together.
+_TOTALS = f"""
+    SELECT stars, coalesce(held.films, 0) AS held, coalesce(actual.films, 0) AS actual
+    FROM (
+        SELECT stars, sum(films)::bigint AS films FROM {StarCount._meta.db_table} GROUP BY stars
+    ) held
+    FULL JOIN (
+        SELECT stars, count(*) AS films FROM {MovieStats._meta.db_table} GROUP BY stars
+    ) actual USING (stars)
+    WHERE held.films IS DISTINCT FROM actual.films AND (held.films <> 0 OR actual.films <> 0)
+    ORDER BY stars
+"""
+
+
+@retried_atomic
+def drifted_totals() -> list[TotalDrift]:
+    """Give the totals of the lists that differ from how many films there are; lock nobody."""
+    with connection.cursor() as cursor:
+        _take_time(cursor)
+        cursor.execute(_TOTALS)
+        return [TotalDrift(*row) for row in cursor]
+
+
+@retried_atomic
+def recount_totals() -> int:
+    """Make the totals of the lists right, beside traffic; give how many were wrong."""
+    with connection.cursor() as cursor:
+        _take_time(cursor)
+        cursor.execute(
+            f"""
+            INSERT INTO {StarCount._meta.db_table} (stars, films)
+            SELECT stars, actual - held FROM ({_TOTALS}) drift
+            """
+        )
+        return int(cursor.rowcount)
 
 
 def drifted_films(movie_id: int | None = None) -> Iterator[Drift]:

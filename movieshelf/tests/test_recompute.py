@@ -8,7 +8,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 
 from accounts.tests.factories import UserFactory
-from movies.models import Movie, MovieStats
+from movies.models import Movie, MovieStats, StarCount
 from movies.tests.factories import MovieFactory
 from movieshelf import recomputing
 from movieshelf.recomputing import count_again, drifted_films, recompute, write_as_counted
@@ -43,6 +43,20 @@ def shelf(db) -> list[Movie]:
 def test_a_right_shelf_is_compared_and_left_alone(shelf):
     assert run("--check") == "Compared 3 films: no number differs from its rows.\n"
     assert run() == "Compared 3 films, rebuilt the numbers of 0.\n"
+
+
+def test_totals_that_drifted_are_named_and_corrected(shelf, api):
+    StarCount.objects.create(stars=4, films=7)
+    out = StringIO()
+
+    with pytest.raises(CommandError, match="0 films and 1 totals drifted"):
+        call_command("recompute", "--check", stdout=out)
+
+    assert out.getvalue() == "films of 4 stars: 9 are counted, should be 2\n"
+    assert api.get("/movies?stars=4").json()["total"] == 9
+    assert run() == "Compared 3 films, rebuilt the numbers of 0. Corrected 1 totals.\n"
+    assert api.get("/movies?stars=4").json()["total"] == 2
+    assert run("--check") == "Compared 3 films: no number differs from its rows.\n"
 
 
 def test_check_names_each_drifted_film_fails_and_repairs_nothing(shelf):

@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 from accounts.models import User
 from accounts.tests.factories import AdminFactory, UserFactory
 from movies.models import Movie, MovieStats
-from movieshelf.recomputing import drifted_films
+from movieshelf.recomputing import drifted_films, drifted_totals
 from ratings.models import Rating
 from reviews.models import Review
 
@@ -228,6 +228,7 @@ class Shelf(RuleBasedStateMachine):
     @invariant()
     def nothing_drifted_and_nothing_is_left_over(self):
         assert list(drifted_films()) == []
+        assert drifted_totals() == []
         assert Rating.objects.count() == sum(len(film.ratings) for film in self.paper.values())
         assert Review.objects.count() == sum(len(film.reviews) for film in self.paper.values())
         assert MovieStats.objects.count() == len(self.paper)

@@ -8,7 +8,12 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from movies.models import Movie
 from movieshelf.progress import Silence, bars
-from movieshelf.recomputing import drifted_films, recompute
+from movieshelf.recomputing import (
+    drifted_films,
+    drifted_totals,
+    recompute,
+    recount_totals,
+)
 
 
 class Command(BaseCommand):
@@ -34,14 +39,22 @@ class Command(BaseCommand):
         for drift in drifted_films(movie):
             self.stdout.write(str(drift))
             drifted += 1
-        if drifted:
-            raise CommandError(f"{films(drifted)} drifted; `manage.py recompute` repairs that.")
+        totals = [] if movie else drifted_totals()
+        for total in totals:
+            self.stdout.write(str(total))
+        if drifted or totals:
+            what = f"{films(drifted)} and {len(totals)} totals" if totals else films(drifted)
+            raise CommandError(f"{what} drifted; `manage.py recompute` repairs that.")
         self.stdout.write(f"Compared {self.count(movie)}: no number differs from its rows.")
 
     def repair(self, movie: int | None) -> None:
         with bars() if sys.stderr.isatty() else nullcontext(Silence()) as report:
             repaired = recompute(movie, report)
-        self.stdout.write(f"Compared {self.count(movie)}, rebuilt the numbers of {repaired}.")
+        corrected = 0 if movie else recount_totals()
+        totals = f" Corrected {corrected} totals." if corrected else ""
+        self.stdout.write(
+            f"Compared {self.count(movie)}, rebuilt the numbers of {repaired}.{totals}"
+        )
 
     @staticmethod
     def count(movie: int | None) -> str:
