@@ -7,6 +7,7 @@ from rest_framework.request import Request
 from accounts.models import Session, User
 from accounts.tokens import AccessToken, read
 from movieshelf.api.errors import AuthFailed
+from movieshelf.observing import current
 
 
 class SessionTokenAuthentication(BaseAuthentication):
@@ -20,6 +21,8 @@ class SessionTokenAuthentication(BaseAuthentication):
         session = Session.objects.live().select_related("user").filter(pk=token.session_id).first()
         if session is None or str(session.user_id) != token["sub"]:
             raise AuthFailed("This login has ended.")
+        if seen := current.get():
+            seen.user_id = session.user_id
         return session.user, session
 
     def authenticate_header(self, request: Request) -> str:

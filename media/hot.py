@@ -12,9 +12,12 @@ from django.conf import settings
 from django.core.cache import cache
 
 from media.models import Picture
+from movieshelf.metrics import Lookups
 
 # Asked for twice within this time is often.
 OFTEN_SECONDS = 60
+
+LOOKUPS = Lookups("media")
 
 
 def bytes_of(picture: Picture) -> bytes:
@@ -27,7 +30,9 @@ def bytes_of(picture: Picture) -> bytes:
     key = f"media-{picture.sha256}"
     kept: bytes | None = cache.get(key)
     if kept is not None:
+        LOOKUPS.hit()
         return kept
+    LOOKUPS.miss()
     data = picture.read_bytes()
     if not cache.add(f"{key}-asked", 1, timeout=OFTEN_SECONDS):
         cache.set(key, data, timeout=settings.MEDIA_CACHE_SECONDS)

@@ -1,8 +1,6 @@
 """What stands around every request: its id, the headers of every answer, the envelope."""
 
-import re
 import sys
-import uuid
 from collections.abc import Callable
 
 from corsheaders.conf import conf as cors_settings
@@ -22,11 +20,10 @@ from movieshelf.api.errors import (
     translate,
 )
 from movieshelf.api.rendering import JSON_TYPE
-from movieshelf.logs import request_id
+from movieshelf.observing import ID_HEADER, Observation, observing, route_name
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
-REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # The defaults of helmet 8 that Django has no setting for.
 HELMET_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -52,14 +49,10 @@ class EnvelopeMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        given = request.META.get("HTTP_X_REQUEST_ID", "")
-        current = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-        token = request_id.set(current)
-        try:
+        with observing(request.META) as seen:
             response = self.in_envelope(request, self.get_response(request))
-        finally:
-            request_id.reset(token)
-        response.headers["X-Request-Id"] = current
+            tell(seen, request)
+        response.headers[ID_HEADER] = seen.request_id
         # The server in front would name itself.
         response.headers["Server"] = "MovieShelf"
         for name, value in HELMET_HEADERS.items():
@@ -118,6 +111,15 @@ class HostCheckMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         request.get_host()  # raises DisallowedHost, a 400
         return self.get_response(request)
+
+
+def tell(seen: Observation, request: HttpRequest) -> None:
+    """Say which route answered, and in the admin to whom; else `accounts.authentication` does."""
+    if request.resolver_match:
+        seen.route = route_name(request.resolver_match.route)
+    # Where AuthenticationMiddleware keeps who was looked up; asking for `user` would look.
+    if user := getattr(request, "_cached_user", None):
+        seen.user_id = user.pk
 
 
 def is_admin(request: HttpRequest) -> bool:

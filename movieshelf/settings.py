@@ -68,6 +68,7 @@ env = environ.Env(  # type: ignore[no-untyped-call]  # django-environ has no typ
     MEDIA_CACHE_SECONDS=(int, 3600),
     RANK_MAX_AGE_SECONDS=(float, 3.0),
     LOG_LEVEL=(str, "INFO"),
+    SLOW_QUERY_MS=(int, 500),
     TEST_RUN=(str, "0"),
 )
 environ.Env.read_env(BASE_DIR / ".env")
@@ -416,19 +417,8 @@ else:
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"request_id": {"()": "movieshelf.logs.RequestIdFilter"}},
-    "formatters": {
-        "line": {
-            "format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s",
-        },
-    },
-    "handlers": {
-        "console": {
-            "class": "logging.StreamHandler",
-            "filters": ["request_id"],
-            "formatter": "line",
-        },
-    },
+    "formatters": {"line": {"()": "movieshelf.logs.formatter", "readable": DEBUG}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": env("LOG_LEVEL")},
     "loggers": {
         # 4xx answers are the caller's business; Django would log each as a warning.
@@ -438,6 +428,8 @@ LOGGING = {
         "procrastinate": {"level": "WARNING"},
     },
 }
+# A statement that takes longer is told of in the log.
+SLOW_QUERY_MS = env("SLOW_QUERY_MS")
 
 if not DEBUG and not TESTING:
     checks.refuse_unsafe(vars())

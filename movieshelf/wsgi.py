@@ -10,7 +10,9 @@ from django.utils.http import parse_header_parameters
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "movieshelf.settings")
 
-from movieshelf.api.bodies import readable_chunked_bodies  # it reads the settings
+# They read the settings.
+from movieshelf.api.bodies import readable_chunked_bodies
+from movieshelf.observing import observed
 
 
 class UTF8Request(WSGIRequest):
@@ -31,4 +33,5 @@ class UTF8Handler(WSGIHandler):
 
 
 django.setup(set_prefix=False)
-application = readable_chunked_bodies(UTF8Handler())
+# Outermost: what answers before Django is logged and counted as well.
+application = observed(readable_chunked_bodies(UTF8Handler()))

@@ -20,6 +20,7 @@ from rest_framework.request import Request
 
 from movieshelf.api.addresses import client_ip
 from movieshelf.api.errors import RateLimited
+from movieshelf.metrics import CEILINGS_HIT
 
 RATE = re.compile(r"([0-9]{1,9})/([smhd])")
 SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
@@ -68,6 +69,7 @@ class Ceiling:
             Count(self.name, quota, window_seconds, usage["count"], seconds_left)
         )
         if usage["should_limit"]:
+            CEILINGS_HIT.labels(self.name).inc()
             raise RateLimited(
                 f"Too many requests; try again in {seconds_left} seconds.",
                 headers={"Retry-After": str(seconds_left), **headers_of(request)},

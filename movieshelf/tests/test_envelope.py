@@ -140,9 +140,12 @@ def test_a_crash_is_logged_with_its_traceback_and_the_id_of_the_request(api, set
     response = api.get(path, HTTP_X_REQUEST_ID="caller-7")
 
     assert response.headers["X-Request-Id"] == "caller-7"
-    assert f"ERROR django.request [caller-7] Internal Server Error: {path}" in log.getvalue()
-    assert "Traceback (most recent call last)" in log.getvalue()
-    assert f"RuntimeError: {SECRET}" in log.getvalue()
+    [line] = [json.loads(line) for line in log.getvalue().splitlines()]
+    assert line["level"] == "error"
+    assert line["request_id"] == "caller-7"
+    assert line["event"] == f"Internal Server Error: {path}"
+    assert line["exception"].startswith("Traceback (most recent call last)")
+    assert line["exception"].endswith(f"RuntimeError: {SECRET}")
 
 
 def test_a_4xx_is_the_business_of_the_caller_and_not_logged(api, log):
