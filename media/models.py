@@ -32,7 +32,7 @@ EXTENSIONS = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp"}
 # What clients may ask for with `?width=`.
 WIDTHS = (160, 320, 640, 1280)
 
-# An image younger than this is left alone by the sweep: its link may be on its way.
+# An image is swept when nothing has pointed to it for this long.
 UNUSED_FOR = timedelta(days=1)
 SWEEP_BATCH = 500
 MEBIBYTE = 1024 * 1024
@@ -95,8 +95,9 @@ class MediaQuerySet(models.QuerySet["Media"]):
             images = images.filter(~Exists(rows))
         return images
 
-    def older_than(self, age: timedelta) -> Self:
-        return self.filter(created_at__lt=timezone.now() - age)
+    def to_sweep(self) -> Self:
+        """Images that nothing points to, and that were found so a day ago or earlier."""
+        return self.filter(unused_since__lte=timezone.now() - UNUSED_FOR).unused()
 
     def require(self, pk: UUID) -> "Media":
         """Give an image with what its headers say, the rest deferred. Raises NotFound.
@@ -168,24 +169,17 @@ class MediaQuerySet(models.QuerySet["Media"]):
     delete.alters_data = True  # type: ignore[attr-defined]  # Django's mark for templates
     delete.queryset_only = True  # type: ignore[attr-defined]  # as on the method it replaces
 
-    def sweep(self, *, older_than: timedelta = UNUSED_FOR, batch: int = SWEEP_BATCH) -> int:
-        """Remove the images older than this that nothing points to; give how many there were.
+    def sweep(self, *, batch: int = SWEEP_BATCH) -> int:
+        """Remove the images that nothing has pointed to for a day; give how many there were.
 
-        In batches, each a short transaction. A new link to an old image wins: making one locks
-        the image (FOR KEY SHARE, by its foreign key), a locked image is skipped, and what was
-        linked just before we locked is seen when we look again.
+        What is found unused for the first time is only marked: its day begins. The database takes
+        the mark away when something shows the image again (media.0004). In batches, each a short
+        transaction. A new link to an unused image wins: making one locks the image (FOR KEY
+        SHARE, by its foreign key), a locked image is skipped, and what was linked just before we
+        locked is seen when we look again.
         """
-        swept, after = 0, UUID(int=0)
-        candidates = self.older_than(older_than).unused().order_by("pk")
-        while True:
-            with transaction.atomic():
-                locked = candidates.filter(pk__gt=after).select_for_update(skip_locked=True)
-                ids = list(locked.values_list("pk", flat=True)[:batch])
-                # A statement of its own: it sees every link that was made before the lock.
-                swept += _delete(Media.objects.filter(pk__in=ids).unused())
-            if len(ids) < batch:
-                return swept
-            after = ids[-1]
+        _batched(self.filter(unused_since=None).unused(), _mark_unused, batch)
+        return _batched(self.to_sweep(), _delete, batch)
 
 
 _MediaManager = models.Manager.from_queryset(MediaQuerySet)
@@ -209,6 +203,9 @@ class Media(Picture):
     width = models.PositiveIntegerField()
     height = models.PositiveIntegerField()
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    unused_since = models.DateTimeField(
+        null=True, editable=False, help_text="When the sweep first found it shown nowhere."
+    )
 
     objects = MediaManager()
 
@@ -220,6 +217,11 @@ class Media(Picture):
         constraints = (
             models.CheckConstraint(
                 condition=models.Q(content_type__in=list(EXTENSIONS)), name="media_type_known"
+            ),
+        )
+        indexes = (
+            models.Index(
+                "unused_since", condition=~models.Q(unused_since=None), name="media_unused"
             ),
         )
 
@@ -331,6 +333,28 @@ def pointers() -> list["models.ForeignKey[Any]"]:
         for relation in Media._meta.get_fields(include_hidden=True)
         if isinstance(relation, models.ManyToOneRel) and relation.on_delete is not models.DB_CASCADE
     ]
+
+
+def _batched(candidates: MediaQuerySet, verb: Callable[[MediaQuerySet], int], batch: int) -> int:
+    """Do something with unused images, batch by batch, each a transaction; give how many.
+
+    Nobody is waited for: an image that somebody links, or another sweep has, is skipped.
+    """
+    done, after = 0, UUID(int=0)
+    candidates = candidates.order_by("pk")
+    while True:
+        with transaction.atomic():
+            locked = candidates.filter(pk__gt=after).select_for_update(skip_locked=True)
+            ids = list(locked.values_list("pk", flat=True)[:batch])
+            # A statement of its own: it sees every link that was made before the lock.
+            done += verb(Media.objects.filter(pk__in=ids).unused())
+        if len(ids) < batch:
+            return done
+        after = ids[-1]
+
+
+def _mark_unused(images: MediaQuerySet) -> int:
+    return images.update(unused_since=timezone.now())
 
 
 def _delete(images: MediaQuerySet) -> int:

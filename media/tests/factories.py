@@ -14,12 +14,19 @@ LONG_AGO = timedelta(days=2)
 
 
 def an_image(
-    *, uploader: User | None = None, data: bytes | None = None, age: timedelta = timedelta(0)
+    *,
+    uploader: User | None = None,
+    data: bytes | None = None,
+    age: timedelta = timedelta(0),
+    unused_for: timedelta | None = None,
 ) -> Media:
-    """Keep an image as an upload would, as if `age` ago."""
+    """Keep an image as an upload would, as if `age` ago and found unused `unused_for` ago."""
     media = Media.objects.keep(door.clean(data or pictures.jpeg()), uploader=uploader)
+    now = timezone.now()
     if age:
-        Media.objects.filter(pk=media.pk).update(created_at=timezone.now() - age)
+        Media.objects.filter(pk=media.pk).update(created_at=now - age)
+    if unused_for is not None:
+        Media.objects.filter(pk=media.pk).update(unused_since=now - unused_for)
     return Media.objects.get(pk=media.pk)
 
 

@@ -7,11 +7,14 @@ from io import StringIO
 from typing import Any
 
 import pytest
+import time_machine
 from django.core.management import call_command
 from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
 
 from accounts.models import User
 from accounts.tests.factories import PASSWORD, UserFactory
+from media import models
 from media.jobs import sweep
 from media.models import Derivative, Media, pointers
 from media.signals import images_leaving
@@ -22,10 +25,16 @@ from movies.models import Movie
 from movies.tests.factories import MovieFactory
 from movieshelf.tests.client import ApiClient
 from movieshelf.tests.races import at_once
+from movieshelf.tests.waiting import until_somebody_waits
 
 
 def wear(user: User, media: Media) -> None:
     User.objects.filter(pk=user.pk).update(avatar=media)
+
+
+def sweep_a_day_later() -> int:
+    with time_machine.travel(timezone.now() + timedelta(days=1, minutes=1)):
+        return Media.objects.sweep()
 
 
 # --- What is swept -----------------------------------------------------------------------------
@@ -33,7 +42,7 @@ def wear(user: User, media: Media) -> None:
 
 @pytest.mark.django_db
 def test_an_old_image_that_nothing_points_to_is_swept() -> None:
-    media = an_image(age=LONG_AGO)
+    media = an_image(unused_for=LONG_AGO)
     Derivative.objects.made(media.pk, 160)
 
     assert Media.objects.sweep() == 1
@@ -43,19 +52,93 @@ def test_an_old_image_that_nothing_points_to_is_swept() -> None:
 
 
 @pytest.mark.django_db
-def test_an_image_of_less_than_a_day_is_left_alone() -> None:
-    an_image(age=timedelta(hours=23, minutes=59))
+def test_an_image_unused_for_less_than_a_day_is_left_alone() -> None:
+    an_image(age=timedelta(days=365), unused_for=timedelta(hours=23, minutes=59))
 
     assert Media.objects.sweep() == 0
 
 
 @pytest.mark.django_db
+def test_a_replaced_avatar_stays_a_day_however_old_it_is(member: ApiClient, user: User) -> None:
+    """Contract section 7: a day after nothing points to it any more, not after its upload."""
+    worn_for_a_year = an_image(uploader=user, age=timedelta(days=365))
+    wear(user, worn_for_a_year)
+    member.upload("/users/me/avatar", pictures.jpeg((8, 8)))
+
+    swept_at_once = Media.objects.sweep()
+    swept_a_day_later = sweep_a_day_later()
+
+    assert (swept_at_once, swept_a_day_later) == (0, 1)
+    assert not Media.objects.filter(pk=worn_for_a_year.pk).exists()
+
+
+@pytest.mark.django_db
+def test_another_sweep_does_not_begin_the_day_anew() -> None:
+    media = an_image(unused_for=timedelta(hours=23))
+
+    Media.objects.sweep()
+
+    assert Media.objects.get().unused_since == media.unused_since
+
+
+@pytest.mark.django_db
+def test_an_image_shown_again_has_another_day(member: ApiClient, user: User) -> None:
+    """Even where no sweep came by while it was shown."""
+    media = an_image(uploader=user, unused_for=timedelta(hours=23))
+    avatar = {"avatarMediaId": str(media.pk)}
+    assert member.patch("/users/me", avatar).status_code == 200
+    assert member.patch("/users/me", {"avatarMediaId": None}).status_code == 200
+    Media.objects.sweep()
+
+    with time_machine.travel(timezone.now() + timedelta(hours=2)):
+        swept_two_hours_later = Media.objects.sweep()
+
+    assert swept_two_hours_later == 0
+    assert sweep_a_day_later() == 1
+
+
+@pytest.mark.django_db
+def test_whatever_shows_an_image_again_takes_the_mark_away() -> None:
+    worn, replaced, on_a_new_film, on_a_film = (an_image(unused_for=LONG_AGO) for _ in range(4))
+    member, film = UserFactory(avatar=replaced), MovieFactory()
+
+    wear(member, worn)
+    MovieFactory(poster=on_a_new_film)
+    film.edit(poster=on_a_film)
+
+    assert set(Media.objects.values_list("unused_since", flat=True)) == {None}
+
+
+@pytest.mark.django_db
+def test_every_link_to_an_image_takes_its_mark_away() -> None:
+    """A new foreign key to Media needs the trigger that media.0004 has for the first two."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT tgrelid::regclass::text, attname FROM pg_trigger"
+            " JOIN pg_attribute ON attrelid = tgrelid AND attnum = ANY (tgattr)"
+            " WHERE tgname = 'shown_again'"
+        )
+        listened_to = set(cursor.fetchall())
+
+    assert listened_to == {(field.model._meta.db_table, field.column) for field in pointers()}
+
+
+@pytest.mark.django_db
 def test_an_image_that_is_shown_is_left_alone() -> None:
-    wear(UserFactory(), an_image(age=LONG_AGO))
-    MovieFactory(poster=an_image(age=LONG_AGO))
+    wear(UserFactory(), an_image())
+    MovieFactory(poster=an_image())
 
     assert Media.objects.sweep() == 0
+    assert sweep_a_day_later() == 0
     assert Media.objects.count() == 2
+
+
+@pytest.mark.django_db
+def test_an_image_that_is_shown_is_left_alone_even_where_it_is_marked() -> None:
+    wear(UserFactory(), an_image())
+    Media.objects.update(unused_since=timezone.now() - LONG_AGO)
+
+    assert Media.objects.sweep() == 0
 
 
 @pytest.mark.django_db
@@ -69,7 +152,7 @@ def test_what_points_to_an_image_is_found_in_every_app() -> None:
 @pytest.mark.django_db
 @pytest.mark.parametrize("batch", [1, 2, 3, 100])
 def test_a_sweep_goes_on_until_nothing_is_left(batch: int) -> None:
-    images = [an_image(age=LONG_AGO) for _ in range(6)]
+    images = [an_image(unused_for=LONG_AGO) for _ in range(6)]
     shown = images[2]
     MovieFactory(poster=shown)
 
@@ -84,9 +167,9 @@ def test_replaced_avatars_are_swept(member: ApiClient, user: User) -> None:
     for _ in range(100):
         response = member.upload("/users/me/avatar", pictures.jpeg((8, 8)))
         assert response.status_code == 201
-    Media.objects.update(created_at=Media.objects.first().created_at - LONG_AGO)
+    assert Media.objects.sweep() == 0
 
-    assert Media.objects.sweep() == 99
+    assert sweep_a_day_later() == 99
 
     shown = member.get("/users/me").json()["avatarUrl"]
     assert shown == response.json()["url"]
@@ -96,10 +179,12 @@ def test_replaced_avatars_are_swept(member: ApiClient, user: User) -> None:
 @pytest.mark.django_db
 def test_the_poster_of_a_deleted_film_is_swept(member: ApiClient, user: User) -> None:
     """Row 126."""
-    movie = MovieFactory(created_by=user, poster=an_image(uploader=user, age=LONG_AGO))
+    movie = MovieFactory(created_by=user, poster=an_image(uploader=user))
     member.delete(f"/movies/{movie.pk}")
 
     sweep(timestamp=0)
+    with time_machine.travel(timezone.now() + timedelta(days=1, minutes=1)):
+        sweep(timestamp=0)
 
     assert not Media.objects.exists()
 
@@ -109,12 +194,13 @@ def test_what_a_deleted_member_uploaded_is_swept_unless_it_is_shown(
     member: ApiClient, user: User
 ) -> None:
     """Row 126: the film stays, and so does its poster."""
-    an_image(uploader=user, age=LONG_AGO)
-    poster = an_image(uploader=user, age=LONG_AGO)
+    an_image(uploader=user)
+    poster = an_image(uploader=user)
     MovieFactory(created_by=user, poster=poster)
     member.delete("/users/me", {"password": PASSWORD}, content_type="application/json")
 
     Media.objects.sweep()
+    sweep_a_day_later()
 
     assert list(Media.objects.all()) == [poster]
     assert Media.objects.get().uploader is None
@@ -122,7 +208,7 @@ def test_what_a_deleted_member_uploaded_is_swept_unless_it_is_shown(
 
 @pytest.mark.django_db
 def test_a_sweep_loads_no_bytes() -> None:
-    an_image(age=LONG_AGO)
+    an_image(unused_for=LONG_AGO)
 
     with asked() as statements:
         Media.objects.sweep()
@@ -135,7 +221,7 @@ def test_a_sweep_loads_no_bytes() -> None:
 
 @pytest.mark.django_db
 def test_the_command_sweeps_and_says_how_many() -> None:
-    an_image(age=LONG_AGO)
+    an_image(unused_for=LONG_AGO)
     an_image()
     out = StringIO()
 
@@ -148,7 +234,7 @@ def test_the_command_sweeps_and_says_how_many() -> None:
 
 @pytest.mark.django_db
 def test_the_command_only_counts_in_a_dry_run() -> None:
-    an_image(age=LONG_AGO)
+    an_image(unused_for=LONG_AGO)
     out = StringIO()
 
     call_command("sweep_media", dry_run=True, stdout=out)
@@ -179,7 +265,7 @@ def test_a_link_to_an_image_holds_from_its_statement_on() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_a_link_that_is_not_committed_yet_wins_against_a_sweep() -> None:
     user = UserFactory()
-    media = an_image(age=LONG_AGO)
+    media = an_image(unused_for=LONG_AGO)
 
     with transaction.atomic():
         wear(user, media)
@@ -193,7 +279,8 @@ def test_a_link_that_is_not_committed_yet_wins_against_a_sweep() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_links_made_while_sweeps_run_are_all_kept() -> None:
     """Whoever was told that his link stands finds it standing."""
-    pairs = [(UserFactory(), an_image(age=LONG_AGO, data=pictures.png((1, 1)))) for _ in range(60)]
+    tiny = pictures.png((1, 1))
+    pairs = [(UserFactory(), an_image(unused_for=LONG_AGO, data=tiny)) for _ in range(60)]
     linked: list[tuple[User, Media]] = []
     done = threading.Event()
 
@@ -223,10 +310,8 @@ def test_a_link_made_between_the_choice_and_the_lock_wins(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The image was chosen as unused; by the time it is deleted somebody shows it."""
-    from media import models
-
     user = UserFactory()
-    media = an_image(age=LONG_AGO)
+    media = an_image(unused_for=LONG_AGO)
     delete = models._delete
 
     def overtaken(images: Any) -> int:
@@ -245,14 +330,70 @@ def test_a_link_made_between_the_choice_and_the_lock_wins(
 
 
 @pytest.mark.django_db(transaction=True)
+def test_a_link_made_while_a_sweep_marks_its_image_takes_the_mark_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    user, media = UserFactory(), an_image()
+    mark = models._mark_unused
+    is_marked = threading.Event()
+
+    def mark_until_the_link_waits(images: Any) -> int:
+        marked = mark(images)
+        is_marked.set()
+        until_somebody_waits()
+        return marked
+
+    def link() -> None:
+        is_marked.wait(timeout=10)
+        wear(user, media)
+
+    monkeypatch.setattr(models, "_mark_unused", mark_until_the_link_waits)
+
+    assert at_once(Media.objects.sweep, link) == [0, None]
+
+    media.refresh_from_db()
+    assert media.unused_since is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_image_linked_between_the_choice_and_the_lock_is_not_marked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    user, media = UserFactory(), an_image()
+    mark = models._mark_unused
+
+    def overtaken(images: Any) -> int:
+        wear(user, media)
+        return mark(images)
+
+    monkeypatch.setattr(models, "_mark_unused", overtaken)
+
+    Media.objects.sweep()
+
+    media.refresh_from_db()
+    assert media.unused_since is None
+
+
+@pytest.mark.django_db(transaction=True)
 def test_sweeps_at_once_share_the_work() -> None:
     for _ in range(12):
-        an_image(age=LONG_AGO, data=pictures.png((1, 1)))
+        an_image(unused_for=LONG_AGO, data=pictures.png((1, 1)))
 
     counts = at_once(*[lambda: Media.objects.sweep(batch=2)] * 4)
 
     assert sum(counts) == 12
     assert not Media.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_sweeps_that_mark_at_once_do_not_wait_for_each_other() -> None:
+    for _ in range(12):
+        an_image(data=pictures.png((1, 1)))
+
+    counts = at_once(*[lambda: Media.objects.sweep(batch=2)] * 4)
+
+    assert counts == [0] * 4
+    assert not Media.objects.filter(unused_since=None).exists()
 
 
 # --- On purpose --------------------------------------------------------------------------------
