@@ -1,4 +1,4 @@
-"""What belongs to no app: the answers that are kept for those who ask twice."""
+"""What belongs to no app: answers kept for those who ask twice, and the last look at all numbers."""
 
 from datetime import timedelta
 from typing import Any, Self
@@ -87,3 +87,23 @@ class IdempotencyKey(models.Model):
         """Keep what the request was answered, to be sent again."""
         self.status, self.headers, self.body = status, headers, body
         self.save(update_fields=["status", "headers", "body"])
+
+
+class NumbersCheck(models.Model):
+    """What the last comparison of all films' numbers with their rows found: one row at most."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)
+    checked_at = models.DateTimeField(help_text="When the comparison began.")
+    drifted_films = models.PositiveBigIntegerField()
+    drifted_totals = models.PositiveBigIntegerField()
+
+    class Meta:
+        constraints = (models.CheckConstraint(condition=models.Q(id=1), name="numbers_check_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.drifted} drifted at {self.checked_at:%Y-%m-%d %H:%M:%S}"
+
+    @property
+    def drifted(self) -> int:
+        """How many numbers were not what their rows say: films and totals of the lists."""
+        return self.drifted_films + self.drifted_totals

@@ -12,14 +12,18 @@ counted again under its lock.
 """
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from itertools import batched
 from typing import NamedTuple
 
+from django.conf import settings
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
+from django.utils import timezone
 
 from movies.models import STARS, MovieStats, StarCount
 from movieshelf.api.transactions import retried_atomic
+from movieshelf.models import NumbersCheck
 from movieshelf.progress import Reporter, Silence
 from ratings.models import Rating
 from reviews.models import Review
@@ -124,6 +128,31 @@ def drifted_films(movie_id: int | None = None) -> Iterator[Drift]:
         half = len(COLUMNS)
         for film, is_missing, *numbers in cursor:
             yield Drift(film, None if is_missing else numbers[:half], numbers[half:])
+
+
+def check_numbers() -> None:
+    """Compare everything, locking nobody, and keep what was found for `last_check`."""
+    began = timezone.now()
+    films = sum(1 for _ in drifted_films())
+    keep_check(began, films=films, totals=len(drifted_totals()))
+
+
+def keep_check(began: datetime, *, films: int, totals: int) -> None:
+    """Keep what a comparison of everything found, unless one that began later is kept already."""
+    if settings.READ_ONLY:
+        return
+    found = {"checked_at": began, "drifted_films": films, "drifted_totals": totals}
+    NumbersCheck.objects.get_or_create(pk=1, defaults=found)
+    NumbersCheck.objects.filter(checked_at__lt=began).update(**found)
+
+
+def last_check() -> NumbersCheck | None:
+    """Give what the last comparison of everything found, None before the first.
+
+    One row by its key: for a scrape of the metrics, which must not compare anything itself. The
+    worker compares each hour, and `manage.py recompute --check` whenever somebody asks.
+    """
+    return NumbersCheck.objects.first()
 
 
 def recompute(movie_id: int | None = None, report: Reporter | None = None) -> int:

@@ -10,10 +10,15 @@ from accounts.models import Session
 from movieshelf.models import IdempotencyKey
 
 
-def test_each_sweep_is_a_periodic_job():
+def test_what_is_done_again_and_again_is_a_periodic_job():
     periodic = {task.task.name for task in app.periodic_registry.periodic_tasks.values()}
 
-    assert periodic == {"media.sweep", "accounts.sweep_sessions", "api.sweep_idempotency_keys"}
+    assert periodic == {
+        "media.sweep",
+        "accounts.sweep_sessions",
+        "api.sweep_idempotency_keys",
+        "movieshelf.check_numbers",
+    }
 
 
 @pytest.mark.django_db

@@ -1,17 +1,27 @@
 """`manage.py recompute`: repairs what drifted, and proves that nothing did."""
 
 import threading
+from datetime import timedelta
 from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
+from django.utils import timezone
 
 from accounts.tests.factories import UserFactory
 from movies.models import Movie, MovieStats, StarCount
 from movies.tests.factories import MovieFactory
 from movieshelf import recomputing
-from movieshelf.recomputing import count_again, drifted_films, recompute, write_as_counted
+from movieshelf.jobs import check_numbers
+from movieshelf.recomputing import (
+    count_again,
+    drifted_films,
+    keep_check,
+    last_check,
+    recompute,
+    write_as_counted,
+)
 from movieshelf.tests.races import at_once
 from ratings.models import Rating
 from ratings.tests.factories import RatingFactory
@@ -209,3 +219,66 @@ def test_drift_is_found_within_a_transaction_that_others_cannot_see_into(shelf):
     Rating.objects.filter(movie=shelf[0]).delete()
 
     assert list(drifted_films()) == []
+
+
+# --- What the last comparison found ------------------------------------------------------------
+
+
+def test_before_the_first_comparison_nothing_is_known(db):
+    assert last_check() is None
+
+
+def test_the_worker_compares_and_keeps_how_much_has_drifted(shelf):
+    before = timezone.now()
+    spoil(*shelf[:2], rating_1=7)
+    StarCount.objects.create(stars=4, films=7)
+
+    check_numbers(timestamp=0)
+
+    check = last_check()
+    # The spoilt counters have moved the films to other stars: their totals moved along.
+    assert (check.drifted_films, check.drifted_totals, check.drifted) == (2, 1, 3)
+    assert before <= check.checked_at <= timezone.now()
+
+
+def test_the_command_keeps_what_it_found_as_well(shelf):
+    spoil(shelf[0], review_count=9)
+    with pytest.raises(CommandError):
+        run("--check")
+    assert last_check().drifted == 1
+
+    run()
+    run("--check")
+
+    assert last_check().drifted == 0
+
+
+def test_a_comparison_of_one_film_says_nothing_about_all(shelf):
+    run("--check", "--movie", str(shelf[0].pk))
+
+    assert last_check() is None
+
+
+def test_of_two_comparisons_the_one_that_began_later_counts(db):
+    now = timezone.now()
+
+    keep_check(now, films=1, totals=0)
+    keep_check(now - timedelta(minutes=1), films=5, totals=5)
+
+    assert (last_check().checked_at, last_check().drifted) == (now, 1)
+
+
+def test_a_read_only_shelf_is_compared_and_nothing_is_kept(shelf, settings):
+    settings.READ_ONLY = True
+
+    assert "no number differs" in run("--check")
+    assert last_check() is None
+
+
+def test_asking_for_the_last_comparison_compares_nothing(shelf, django_assert_num_queries):
+    check_numbers(timestamp=0)
+
+    with django_assert_num_queries(1) as queries:
+        last_check()
+
+    assert "ratings_rating" not in queries.captured_queries[0]["sql"]

@@ -5,12 +5,14 @@ from contextlib import nullcontext
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
 
 from movies.models import Movie
 from movieshelf.progress import Silence, bars
 from movieshelf.recomputing import (
     drifted_films,
     drifted_totals,
+    keep_check,
     recompute,
     recount_totals,
 )
@@ -35,13 +37,15 @@ class Command(BaseCommand):
             self.repair(movie)
 
     def check_only(self, movie: int | None) -> None:
-        drifted = 0
+        began, drifted = timezone.now(), 0
         for drift in drifted_films(movie):
             self.stdout.write(str(drift))
             drifted += 1
         totals = [] if movie else drifted_totals()
         for total in totals:
             self.stdout.write(str(total))
+        if movie is None:
+            keep_check(began, films=drifted, totals=len(totals))
         if drifted or totals:
             what = f"{films(drifted)} and {len(totals)} totals" if totals else films(drifted)
             raise CommandError(f"{what} drifted; `manage.py recompute` repairs that.")
