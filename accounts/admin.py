@@ -9,6 +9,7 @@ from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import BaseUserCreationForm
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
@@ -23,7 +24,8 @@ from accounts.models import (
     User,
     UserQuerySet,
 )
-from movieshelf.admin import PlainTextField, ShelfAdmin, thumbnail
+from movieshelf.admin import PlainTextField, ShelfAdmin, reason_of, thumbnail
+from trail.models import Act, Verb
 
 # Our rights follow from the role alone.
 admin.site.unregister(Group)
@@ -82,7 +84,7 @@ class UserAdmin(ShelfAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
         ("On the shelf", {"fields": ("activity", "created_at")}),
     )
     add_fieldsets = ((None, {"fields": ("name", "email", "password1", "password2")}),)
-    actions = ("deactivate_members",)
+    actions = ("suspend_members", "reinstate_members")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         rights = () if _asks(request).is_superuser else ("role", "is_superuser")
@@ -94,6 +96,21 @@ class UserAdmin(ShelfAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
             obj.save()
         elif form.changed_data:
             obj.edit(**{name: form.cleaned_data[name] for name in form.changed_data})
+
+    def construct_change_message(self, *args: Any, **kwargs: Any) -> Any:
+        """Keep the address out of the trail, which outlives the account."""
+        before = super().construct_change_message(*args, **kwargs)
+        return {**before, "email": "another"} if "email" in before else before
+
+    def log_change(self, request: HttpRequest, obj: User, message: Any) -> Any:
+        """Write down what kind of act it was, the gravest of what the form has changed."""
+        if {"role", "is_superuser"} & set(message):
+            self.record(request, Verb.ROLE, obj, message)
+        elif "is_active" in message:
+            verb = Verb.REINSTATE if obj.is_active else Verb.SUSPEND
+            self.record(request, verb, obj, message)
+        else:
+            super().log_change(request, obj, message)
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         """Superusers alone change other admins: a new password would be a way to their rights."""
@@ -112,14 +129,17 @@ class UserAdmin(ShelfAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
             "reviews": sum(reviews for _, reviews in counted),
         }
 
-    @admin.action(description="Deactivate selected members", permissions=["change"])
-    def deactivate_members(self, request: HttpRequest, members: UserQuerySet) -> None:
-        chosen = User.objects.filter(pk__in=members.order_by().values("pk"), is_active=True)
-        chosen = chosen.exclude(pk=_asks(request).pk)
-        if not _asks(request).is_superuser:
-            chosen = chosen.exclude(role=User.Role.ADMIN)
-        number = chosen.deactivate()
-        self.message_user(request, f"{number} members were deactivated.", messages.SUCCESS)
+    @admin.action(description="Suspend selected members", permissions=["change"])
+    def suspend_members(self, request: HttpRequest, members: UserQuerySet) -> None:
+        chosen = User.objects.filter(pk__in=members.order_by().values("pk"))
+        number = len(chosen.suspend(by=_asks(request), reason=reason_of(request)))
+        self.message_user(request, f"{number} members were suspended.", messages.SUCCESS)
+
+    @admin.action(description="Reinstate selected members", permissions=["change"])
+    def reinstate_members(self, request: HttpRequest, members: UserQuerySet) -> None:
+        chosen = User.objects.filter(pk__in=members.order_by().values("pk"))
+        number = chosen.reinstate(by=_asks(request), reason=reason_of(request))
+        self.message_user(request, f"{number} members were reinstated.", messages.SUCCESS)
 
     @admin.display(description="avatar")
     def avatar_preview(self, member: User) -> SafeString | str:
@@ -184,7 +204,17 @@ class SessionAdmin(ShelfAdmin):
     @admin.action(description="End selected logins", permissions=["end"])
     def end_logins(self, request: HttpRequest, sessions: SessionQuerySet) -> None:
         chosen = Session.objects.filter(pk__in=sessions.order_by().values("pk"))
-        number = chosen.revoke("admin")
+        with transaction.atomic():
+            ended = list(chosen.select_related("user"))
+            members = {login.user.pk: login.user for login in ended}.values()
+            Act.objects.record(
+                Verb.EDIT,
+                list(members),
+                by=_asks(request),
+                reason=reason_of(request),
+                before={"logins": "ended by a moderator"},
+            )
+            number = chosen.revoke("admin")
         self.message_user(request, f"{number} logins were ended.", messages.SUCCESS)
 
     def has_end_permission(self, request: HttpRequest) -> bool:

@@ -21,13 +21,18 @@ from accounts.signals import members_leaving, members_locking
 from media.models import Media
 from movieshelf.api.errors import Conflict, InvalidInput, NotFound, constraint_raises
 from movieshelf.api.transactions import retried_atomic
+from trail.models import Act, Verb
 
 MAX_NAME_LENGTH = 80
 MAX_EMAIL_LENGTH = 254
 # Changing these ends logins, which a bare UPDATE would not.
 LOGIN_COLUMNS = frozenset({"password", "is_active"})
+# What the trail keeps of a member whom a moderator takes away: the address goes with them.
+KEPT_STATE = ("name", "role", "is_superuser", "is_active", "created_at")
 # The apps whose models an admin of ours works on.
-MODERATED_APPS = frozenset({"accounts", "media", "movies", "ratings", "reviews"})
+MODERATED_APPS = frozenset(
+    {"accounts", "media", "moderation", "movies", "ratings", "reviews", "trail"}
+)
 
 
 class EmailTaken(Conflict):
@@ -128,6 +133,31 @@ class UserQuerySet(models.QuerySet["User"]):
             Session.objects.filter(user__in=ids).revoke("deactivated")
         return switched_off
 
+    @retried_atomic
+    def suspend(self, *, by: "User", reason: str = "") -> "list[User]":
+        """Switch off those of these members whom this moderator may, and give them.
+
+        Nobody suspends themselves, and superusers alone suspend admins.
+        """
+        members = self.filter(is_active=True).exclude(pk=by.pk)
+        if not by.is_superuser:
+            members = members.exclude(role=User.Role.ADMIN)
+        suspended = list(members.order_by("pk").select_for_update())
+        Act.objects.record(Verb.SUSPEND, suspended, by=by, reason=reason, before=["is_active"])
+        User.objects.filter(pk__in=[member.pk for member in suspended]).deactivate()
+        return suspended
+
+    @retried_atomic
+    def reinstate(self, *, by: "User", reason: str = "") -> int:
+        """Undo `suspend`, as far as this moderator may; give how many members it was."""
+        members = self.filter(is_active=False)
+        if not by.is_superuser:
+            members = members.exclude(role=User.Role.ADMIN)
+        reinstated = list(members.order_by("pk").select_for_update())
+        Act.objects.record(Verb.REINSTATE, reinstated, by=by, reason=reason, before=["is_active"])
+        chosen = User.objects.filter(pk__in=[member.pk for member in reinstated])
+        return models.QuerySet.update(chosen, is_active=True)
+
     def rehash(self, *, old: str, new: str) -> bool:
         """Replace a hash by another of the same password: no login ends by that."""
         return bool(models.QuerySet.update(self.filter(password=old), password=new))
@@ -145,22 +175,24 @@ class UserQuerySet(models.QuerySet["User"]):
         return super().bulk_update(objs, fields, *args, **kwargs)
 
     @retried_atomic
-    def delete(self) -> tuple[int, dict[str, int]]:
+    def delete(self, *, by: "User | None" = None, reason: str = "") -> tuple[int, dict[str, int]]:
         """Delete the members with all they rated and wrote; the films touched stay right.
 
         Films they added stay, without an owner; an avatar that nothing else shows goes too. The
         apps above lock what will change on `members_locking` and take back what is theirs on
-        `members_leaving`, set by set, before the rows go.
+        `members_leaving`, set by set, before the rows go. `by` is the moderator who deletes them,
+        where they do not leave by themselves.
         """
         ids = list(self.order_by("pk").values_list("pk", flat=True))
         # Films first: one who is rating holds a film, and waits for the member's row.
         members_locking.send(sender=User, user_ids=ids)
         leaving = User.objects.filter(pk__in=ids)
-        locked = list(leaving.order_by("pk").select_for_update().values("pk", "avatar"))
-        ids = [row["pk"] for row in locked]
+        locked = list(leaving.order_by("pk").select_for_update())
+        ids = [member.pk for member in locked]
+        Act.objects.record(Verb.DELETE, locked, by=by, reason=reason, before=KEPT_STATE)
         members_leaving.send(sender=User, user_ids=ids)
         deleted, per_model = models.QuerySet.delete(leaving)
-        avatars = [row["avatar"] for row in locked if row["avatar"]]
+        avatars = [member.avatar_id for member in locked if member.avatar_id]
         if avatars:
             Media.objects.filter(pk__in=avatars).unused().delete()
         return deleted, per_model
@@ -218,6 +250,10 @@ class User(AbstractBaseUser):
     def is_admin(self) -> bool:
         return self.is_active and self.role == self.Role.ADMIN
 
+    def as_moderator_of(self, owner_id: int | None) -> "User | None":
+        """Oneself where the thing is somebody else's, which is the trail's business; else None."""
+        return None if owner_id == self.pk else self
+
     def has_perm(self, perm: str, obj: models.Model | None = None) -> bool:
         """An admin has every right on our models; other apps' are for superusers."""
         return self.is_admin and (self.is_superuser or perm.partition(".")[0] in MODERATED_APPS)
@@ -267,8 +303,10 @@ class User(AbstractBaseUser):
             logins = logins.exclude(pk=self.keep_session)
         logins.revoke(reason)
 
-    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
-        return User.objects.filter(pk=self.pk).delete()
+    def delete(
+        self, *args: Any, by: "User | None" = None, reason: str = "", **kwargs: Any
+    ) -> tuple[int, dict[str, int]]:
+        return User.objects.filter(pk=self.pk).delete(by=by, reason=reason)
 
     def edit(self, **fields: Any) -> None:
         """Change these columns and no others. Raises NotFound when the member is gone.

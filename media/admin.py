@@ -4,6 +4,7 @@ from typing import Any, cast
 
 from django.contrib import admin, messages
 from django.contrib.postgres.expressions import ArraySubquery
+from django.db import transaction
 from django.db.models import OuterRef, QuerySet
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
@@ -11,6 +12,8 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from media.models import Media, MediaQuerySet, pointers
+from movieshelf.admin import ReasonedActionForm, reason_of
+from trail.models import Act, Verb
 
 # A moderator wants to know where; an image shown in more places than this is shown in many.
 USES_SHOWN = 3
@@ -27,6 +30,7 @@ class MediaAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # it takes none a
     search_fields = ("uploader__name", "uploader__email")
     ordering = ("-pk",)  # UUIDs of version 7: the newest first
     actions = ("remove_images",)
+    action_form = ReasonedActionForm
     fields = ("image", "id", "dimensions", "size", "content_type", "sha256", "uploader", "uses")
     readonly_fields = ("image", "id", "dimensions", "size", "uses")
 
@@ -71,8 +75,16 @@ class MediaAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # it takes none a
     @admin.action(description="Remove selected images", permissions=["remove"])
     def remove_images(self, request: HttpRequest, images: QuerySet[Media]) -> None:
         chosen = Media.objects.filter(pk__in=images.values("pk"))
-        self.log_deletions(request, chosen)
-        removed = chosen.remove()
+        with transaction.atomic():
+            gone = list(chosen)
+            Act.objects.record(
+                Verb.DELETE,
+                gone,
+                by=request.user,
+                reason=reason_of(request),
+                before=("uploader", "sha256", "content_type", "created_at"),
+            )
+            removed = chosen.remove()
         self.message_user(request, f"{removed} images were removed.", messages.SUCCESS)
 
     def has_remove_permission(self, request: HttpRequest) -> bool:

@@ -175,8 +175,9 @@ def by_film_or_member(text: str) -> Q:
     """
     films = Movie.objects.titled_like(search_fold(text).strip())
     members = User.objects.filter(Q(name__icontains=text) | Q(email__icontains=text))
-    return Q(movie__in=_first_ids(films)) | Q(user__in=_first_ids(members))
+    return Q(movie__in=first_ids(films)) | Q(user__in=first_ids(members))
 
 
-def _first_ids(rows: QuerySet[Any]) -> list[int]:
+def first_ids(rows: QuerySet[Any]) -> list[int]:
+    """Give so many ids of these rows that a search can go on with them."""
     return list(rows.order_by().values_list("pk", flat=True)[:FOUND_AT_MOST])

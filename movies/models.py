@@ -18,6 +18,7 @@ from movies.titles import search_fold, title_key
 from movies.versions import require_version
 from movieshelf.api.errors import Conflict, NotFound, constraint_raises
 from movieshelf.api.transactions import retried_atomic
+from trail.models import Act, Verb
 
 if TYPE_CHECKING:
     from ratings.models import Rating
@@ -28,6 +29,18 @@ MAX_URL_LENGTH = 500
 
 # What save() keeps in step with the rest of the film, so that update() must not change it.
 DERIVED_COLUMNS = frozenset({"title", "title_key", "title_search", "created_at"})
+
+# What the trail keeps of a film that a moderator takes away.
+WHOLE_STATE = (
+    "title",
+    "release_date",
+    "synopsis",
+    "trailer_url",
+    "poster",
+    "created_by",
+    "created_at",
+    "updated_at",
+)
 
 STARS = (1, 2, 3, 4, 5)
 # The prior of the weighted rating: ten imagined ratings of 3.0 (contract section 4).
@@ -100,9 +113,15 @@ class MovieQuerySet(models.QuerySet["Movie"]):
         return MovieStats.objects.select_for_update(no_key=True).require(pk)
 
     @retried_atomic
-    def delete(self) -> tuple[int, dict[str, int]]:
-        """Delete films; the database takes their numbers, ratings and reviews along."""
+    def delete(self, *, by: User | None = None, reason: str = "") -> tuple[int, dict[str, int]]:
+        """Delete films; the database takes their numbers, ratings and reviews along.
+
+        `by` is the moderator who does so; owners delete their own.
+        """
         ids = list(MovieStats.objects.filter(pk__in=self.values("pk")).locked_in_order())
+        if by is not None:
+            gone = list(Movie.objects.filter(pk__in=ids))
+            Act.objects.record(Verb.DELETE, gone, by=by, reason=reason, before=WHOLE_STATE)
         return models.QuerySet.delete(Movie.objects.filter(pk__in=ids).order_by())
 
     delete.alters_data = True  # type: ignore[attr-defined]  # Django's mark for templates
@@ -200,24 +219,29 @@ class Movie(models.Model):
             self.stats = MovieStats.objects.create(movie=self, created_at=self.created_at)
 
     @retried_atomic
-    def edit(self, *, if_match: Sequence[str] | None = None, **fields: Any) -> "Movie":
+    def edit(
+        self, *, if_match: Sequence[str] | None = None, by: User | None = None, **fields: Any
+    ) -> "Movie":
         """Change what its owner may change, as one edit, and give the film as it is then.
 
-        `if_match` holds the ETags one of which must name the current edit. Raises NotFound,
-        PreconditionFailed, TitleTaken.
+        `if_match` holds the ETags one of which must name the current edit; `by` is the moderator
+        who edits, where it is not the owner. Raises NotFound, PreconditionFailed, TitleTaken.
         """
         movie = Movie.objects.with_stats().lock_row(self.pk)
         if if_match is not None:
             require_version(movie, if_match)
         if fields:
+            Act.objects.record(Verb.EDIT, [movie], by=by, before=list(fields))
             for name, value in fields.items():
                 setattr(movie, name, value)
             movie.save()
         return movie
 
-    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+    def delete(
+        self, *args: Any, by: User | None = None, reason: str = "", **kwargs: Any
+    ) -> tuple[int, dict[str, int]]:
         """Delete the film with its ratings and reviews. Raises NotFound when it is gone already."""
-        deleted = Movie.objects.filter(pk=self.pk).delete()
+        deleted = Movie.objects.filter(pk=self.pk).delete(by=by, reason=reason)
         if not deleted[0]:
             raise NotFound("There is no such film.")
         return deleted

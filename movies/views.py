@@ -8,6 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 
+from accounts.models import User
 from accounts.permissions import IsOwnerOrAdmin
 from media.models import Media
 from media.uploads import UploadView
@@ -54,11 +55,13 @@ class MovieViewSet(ApiViewSet):
     def partial_update(self, request: Request, pk: int) -> Response:
         movie = self.get_object()
         asked = self.asked(movie, data=request.data, partial=True)
-        movie = movie.edit(if_match=if_match_tags(request), **asked.validated_data)
+        moderator = cast(User, request.user).as_moderator_of(movie.created_by_id)
+        movie = movie.edit(if_match=if_match_tags(request), by=moderator, **asked.validated_data)
         return self.answer(movie, status=200)
 
     def destroy(self, request: Request, pk: int) -> Response:
-        self.get_object().delete()
+        movie = self.get_object()
+        movie.delete(by=cast(User, request.user).as_moderator_of(movie.created_by_id))
         return Response(status=204)
 
     def asked(self, *args: Any, **kwargs: Any) -> BaseSerializer[Movie]:
@@ -84,7 +87,8 @@ class PosterView(UploadView):
     permission_classes = (IsAuthenticated, IsOwnerOrAdmin)
 
     def show(self, thing: Movie, media: Media) -> None:
-        thing.edit(poster=media)
+        moderator = cast(User, self.request.user).as_moderator_of(thing.created_by_id)
+        thing.edit(poster=media, by=moderator)
 
 
 class MovieRankView(ApiView):

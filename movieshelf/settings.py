@@ -85,6 +85,8 @@ WEB_PROCESSES = env("WEB_PROCESSES")
 # --- What it is made of -------------------------------------------------------------------------
 
 INSTALLED_APPS = [
+    # Its templates stand in for some of the admin's, so it comes first.
+    "moderation",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -98,6 +100,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "procrastinate.contrib.django",
     "movieshelf",
+    "trail",
     "media",
     "accounts",
     "movies",

@@ -22,7 +22,7 @@ from movieshelf.docs import DocsView, OpenAPIView
 from movieshelf.health import healthz, readyz
 from ratings.mine import OwnRatingsView
 from ratings.views import MovieRatingView
-from reviews.reporting import ReviewReportView
+from reviews.reporting import MovieReportView, ReviewReportView
 from reviews.views import MovieReviewsView, ReviewViewSet
 
 register_converter(IdConverter, "id")
@@ -48,6 +48,7 @@ urlpatterns = [
         MovieViewSet.as_view({"get": "retrieve", "patch": "partial_update", "delete": "destroy"}),
     ),
     path("movies/<id:pk>/poster", PosterView.as_view()),
+    path("movies/<id:pk>/report", MovieReportView.as_view()),
     path("movies/<id:pk>/rank", MovieRankView.as_view()),
     path("movies/<id:movie_id>/reviews", MovieReviewsView.as_view()),
     path("movies/<id:movie_id>/rating", MovieRatingView.as_view()),

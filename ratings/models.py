@@ -11,8 +11,11 @@ from accounts.models import User
 from movies.models import STARS, Movie, MovieStats
 from movieshelf.api.errors import NotFound
 from movieshelf.api.transactions import retried_atomic
+from trail.models import Act, Verb
 
 COUNTED_COLUMNS = frozenset({"value", "movie", "movie_id"})
+# What the trail keeps of a rating that a moderator takes away.
+WHOLE_STATE = ("movie", "user", "value", "created_at", "updated_at")
 
 
 class RatingQuerySet(models.QuerySet["Rating"]):
@@ -70,12 +73,18 @@ class RatingQuerySet(models.QuerySet["Rating"]):
         return int(row[0]) if row else 0
 
     @retried_atomic
-    def delete(self) -> tuple[int, dict[str, int]]:
-        """Delete ratings under the locks of their films, each counted down by its signal."""
+    def delete(self, *, by: User | None = None, reason: str = "") -> tuple[int, dict[str, int]]:
+        """Delete ratings under the locks of their films, each counted down by its signal.
+
+        `by` is the moderator who does so; members take back their own.
+        """
         films = MovieStats.objects.filter(pk__in=self.order_by().values("movie"))
         # A film that was rated since then is not locked, and its new rating stays.
-        locked = list(films.locked_in_order())
-        return models.QuerySet.delete(self.filter(movie__in=locked))
+        chosen = self.filter(movie__in=list(films.locked_in_order()))
+        if by is not None:
+            gone = list(chosen)
+            Act.objects.record(Verb.DELETE, gone, by=by, reason=reason, before=WHOLE_STATE)
+        return models.QuerySet.delete(chosen)
 
     delete.alters_data = True  # type: ignore[attr-defined]  # Django's mark for templates
     delete.queryset_only = True  # type: ignore[attr-defined]  # as on the method it replaces
@@ -149,9 +158,12 @@ class Rating(models.Model):
         super().save(**kwargs)
 
     @retried_atomic
-    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+    def delete(
+        self, *args: Any, by: User | None = None, reason: str = "", **kwargs: Any
+    ) -> tuple[int, dict[str, int]]:
         self.lock_film()
-        return super().delete(*args, **kwargs)
+        Act.objects.record(Verb.DELETE, [self], by=by, reason=reason, before=WHOLE_STATE)
+        return super().delete()
 
     def lock_film(self) -> None:
         """Lock the film, then read again what it counts: another may have changed it meanwhile."""

@@ -5,7 +5,7 @@ from typing import Any, cast
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html, linebreaks
@@ -13,18 +13,19 @@ from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
 from accounts.models import User
-from movies.admin import by_film_or_member
-from movieshelf.admin import PlainTextField, ShelfAdmin
+from movies.admin import by_film_or_member, first_ids
+from movies.models import Movie
+from movies.titles import search_fold
+from movieshelf.admin import PlainTextField, ShelfAdmin, reason_of
 from movieshelf.api.text import ControlCharacter
 from reviews.models import (
     MAX_CONTENT_LENGTH,
-    MAX_REASON_LENGTH,
     Report,
-    ReportQuerySet,
     Review,
     ReviewQuerySet,
 )
 from reviews.sanitising import sanitise
+from trail.models import MAX_REASON_LENGTH
 
 EXCERPT_LENGTH = 120
 
@@ -104,14 +105,17 @@ class ReviewAdmin(ShelfAdmin):
             reason=asked["reason"],
         )
 
+    def log_change(self, request: HttpRequest, obj: Review, message: Any) -> Any:
+        """Leave it to the review, which writes down what was done to it."""
+
     @admin.action(description="Hide selected reviews", permissions=["change"])
     def hide_reviews(self, request: HttpRequest, reviews: ReviewQuerySet) -> None:
-        hidden = self._chosen(reviews).hide(by=cast(User, request.user))
+        hidden = self._chosen(reviews).hide(by=cast(User, request.user), reason=reason_of(request))
         self.message_user(request, f"{hidden} reviews were hidden.", messages.SUCCESS)
 
     @admin.action(description="Show selected reviews", permissions=["change"])
     def show_reviews(self, request: HttpRequest, reviews: ReviewQuerySet) -> None:
-        shown = self._chosen(reviews).show()
+        shown = self._chosen(reviews).show(by=cast(User, request.user), reason=reason_of(request))
         self.message_user(request, f"{shown} reviews are shown again.", messages.SUCCESS)
 
     @staticmethod
@@ -133,45 +137,29 @@ class ReviewAdmin(ShelfAdmin):
         return f"by {review.hidden_by}" if review.hidden_by else "yes"
 
 
-class OpenFilter(admin.SimpleListFilter):
-    title = "what became of it"
-    parameter_name = "review"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("visible", "Still visible"), ("hidden", "Hidden")]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Report]) -> QuerySet[Report]:
-        match self.value():
-            case "visible":
-                return queryset.filter(review__is_hidden=False)
-            case "hidden":
-                return queryset.filter(review__is_hidden=True)
-            case _:
-                return queryset
-
-
 @admin.register(Report)
 class ReportAdmin(ShelfAdmin):
-    """What members reported: hide the review, or delete the report, and it is dealt with."""
+    """All that members reported, decided or not; the queue is where it is decided."""
 
-    list_display = ("reason", "excerpt", "film", "author", "note", "reporter", "created_at")
-    list_display_links = ("excerpt",)
-    list_filter = (OpenFilter, "reason", "created_at")
-    list_select_related = ("review__movie", "review__user", "reporter")
+    list_display = ("reason", "thing", "author", "note", "reporter", "created_at", "decision")
+    list_display_links = ("thing",)
+    list_filter = ("outcome", "reason", "created_at")
+    list_select_related = ("review__movie", "review__user", "movie__created_by", "reporter")
     sortable_by = ()
-    search_fields = ("note", "review__content", "reporter__name")
-    fields = ("reason", "note", "reporter", "created_at", "film", "author", "content")
-    readonly_fields = ("created_at", "film", "author", "content")
-    actions = ("hide_reviews",)
+    search_fields = ("reporter__name",)
+    search_help_text = "A film's title, or a member's name or e-mail address."
+    fields = ("reason", "note", "reporter", "created_at", "author", "content", "decision")
+    readonly_fields = ("author", "content", "decision")
 
-    @admin.action(description="Hide the reviews of selected reports", permissions=["hide"])
-    def hide_reviews(self, request: HttpRequest, reports: ReportQuerySet) -> None:
-        reviews = Review.objects.filter(pk__in=reports.order_by().values("review"))
-        hidden = reviews.hide(by=cast(User, request.user), reason="reported")
-        self.message_user(request, f"{hidden} reviews were hidden.", messages.SUCCESS)
-
-    def has_hide_permission(self, request: HttpRequest) -> bool:
-        return bool(request.user.has_perm("reviews.change_review"))
+    def get_search_results(
+        self, request: HttpRequest, queryset: Any, search_term: str
+    ) -> tuple[Any, bool]:
+        if not search_term:
+            return queryset, False
+        reviews = Review.objects.filter(by_film_or_member(search_term))
+        films = Movie.objects.titled_like(search_fold(search_term).strip())
+        found = Q(review__in=first_ids(reviews)) | Q(movie__in=first_ids(films))
+        return queryset.filter(found), False
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -179,22 +167,35 @@ class ReportAdmin(ShelfAdmin):
     def has_change_permission(self, request: HttpRequest, obj: Report | None = None) -> bool:
         return False
 
-    @admin.display(description="review")
-    def excerpt(self, report: Report) -> str:
-        return Truncator(report.review.content).chars(EXCERPT_LENGTH)
+    def has_delete_permission(self, request: HttpRequest, obj: Report | None = None) -> bool:
+        return False
 
-    @admin.display(description="review")
+    @admin.display
+    def thing(self, report: Report) -> str:
+        return Truncator(text_of(report)).chars(EXCERPT_LENGTH)
+
+    @admin.display(description="reported")
     def content(self, report: Report) -> SafeString:
+        page = "reviews_review" if report.review_id else "movies_movie"
         return format_html(
-            '{}<p><a href="{}">Go to the review</a></p>',
-            linebreaks(report.review.content, autoescape=True),
-            reverse("admin:reviews_review_change", args=(report.review_id,)),
+            '{}<p><a href="{}">Go there</a></p>',
+            linebreaks(text_of(report), autoescape=True),
+            reverse(f"admin:{page}_change", args=(report.review_id or report.movie_id,)),
         )
 
     @admin.display
-    def film(self, report: Report) -> str:
-        return report.review.movie.title
+    def author(self, report: Report) -> User | None:
+        if report.review:
+            return report.review.user
+        return report.movie.created_by if report.movie else None
 
     @admin.display
-    def author(self, report: Report) -> str:
-        return report.review.user.name
+    def decision(self, report: Report) -> str:
+        return report.get_outcome_display() or "open"
+
+
+def text_of(report: Report) -> str:
+    """Give what was reported: a review's text after its film, or a film's title."""
+    if report.review:
+        return f"{report.review.movie}: {report.review.content}"
+    return str(report.movie)

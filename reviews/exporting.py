@@ -32,6 +32,13 @@ def export_reports(sender: type[User], user: User, **kwargs: object) -> tuple[st
     columns = (
         Report.objects.filter(reporter=user)
         .order_by("pk")
-        .values("id", "reason", "note", reviewId=F("review"), createdAt=F("created_at"))
+        .values(
+            "id",
+            "reason",
+            "note",
+            reviewId=F("review"),
+            movieId=F("movie"),
+            createdAt=F("created_at"),
+        )
     )
     return "reports", columns.iterator(ROWS_AT_ONCE)

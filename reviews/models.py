@@ -15,11 +15,14 @@ from movies.models import Movie, MovieStats
 from movieshelf.api.errors import InvalidInput, NotFound
 from movieshelf.api.transactions import retried_atomic
 from ratings.models import Rating
+from trail.models import MAX_REASON_LENGTH, Act, Verb
 
 MAX_CONTENT_LENGTH = 5_000
-MAX_REASON_LENGTH = 500
 MAX_NOTE_LENGTH = 1_000
 COUNTED_COLUMNS = frozenset({"is_hidden", "movie", "movie_id"})
+# What the trail keeps of a review that a moderator changes or takes away.
+HIDDEN_STATE = ("is_hidden", "hidden_at", "hidden_by", "hidden_reason")
+WHOLE_STATE = ("movie", "user", "content", *HIDDEN_STATE, "created_at", "updated_at")
 
 
 class ReviewQuerySet(models.QuerySet["Review"]):
@@ -80,25 +83,39 @@ class ReviewQuerySet(models.QuerySet["Review"]):
     def hide(self, *, by: User, reason: str = "") -> int:
         """Hide these reviews as `Review.hide` does; give how many were visible."""
         columns = {"hidden_at": timezone.now(), "hidden_by": by, "hidden_reason": reason}
-        return self._set_hidden(True, **columns)
+        return self._set_hidden(True, by=by, reason=reason, **columns)
 
-    def show(self) -> int:
+    def show(self, *, by: User, reason: str = "") -> int:
         """Undo `hide`; give how many were hidden."""
-        return self._set_hidden(False, hidden_at=None, hidden_by=None, hidden_reason="")
+        columns = {"hidden_at": None, "hidden_by": None, "hidden_reason": ""}
+        return self._set_hidden(False, by=by, reason=reason, **columns)
 
     @retried_atomic
-    def _set_hidden(self, hidden: bool, **columns: Any) -> int:
+    def _set_hidden(self, hidden: bool, *, by: User, reason: str, **columns: Any) -> int:
         changing = self.filter(movie__in=self._lock_films(), is_hidden=not hidden)
-        per_film = Counter(changing.order_by().values_list("movie", flat=True))
-        models.QuerySet.update(changing, is_hidden=hidden, **columns)
-        for movie_id, count in per_film.items():
+        reviews = list(changing.order_by().only("movie", *HIDDEN_STATE))
+        Act.objects.record(
+            Verb.HIDE if hidden else Verb.SHOW, reviews, by=by, reason=reason, before=HIDDEN_STATE
+        )
+        chosen = Review.objects.filter(pk__in=[review.pk for review in reviews])
+        models.QuerySet.update(chosen, is_hidden=hidden, **columns)
+        for movie_id, count in Counter(review.movie_id for review in reviews).items():
             MovieStats.objects.move_reviews(movie_id, by=-count if hidden else count)
-        return per_film.total()
+        if hidden:
+            Report.objects.filter(review__in=chosen).close(Report.Outcome.UPHELD)
+        return len(reviews)
 
     @retried_atomic
-    def delete(self) -> tuple[int, dict[str, int]]:
-        """Delete reviews under the locks of their films, each counted down by its signal."""
-        return models.QuerySet.delete(self.filter(movie__in=self._lock_films()))
+    def delete(self, *, by: User | None = None, reason: str = "") -> tuple[int, dict[str, int]]:
+        """Delete reviews under the locks of their films, each counted down by its signal.
+
+        `by` is the moderator who does so; authors delete their own.
+        """
+        chosen = self.filter(movie__in=self._lock_films())
+        if by is not None:
+            gone = list(chosen)
+            Act.objects.record(Verb.DELETE, gone, by=by, reason=reason, before=WHOLE_STATE)
+        return models.QuerySet.delete(chosen)
 
     delete.alters_data = True  # type: ignore[attr-defined]  # Django's mark for templates
     delete.queryset_only = True  # type: ignore[attr-defined]  # as on the method it replaces
@@ -200,35 +217,56 @@ class Review(models.Model):
     ) -> None:
         """Edit, hide or show it, whichever are asked, all or none. Raises NotFound."""
         if content is not None:
-            self.edit(content)
+            self.edit(content, by=by.as_moderator_of(self.user_id), reason=reason)
         if hidden:
             self.hide(by=by, reason=reason)
         elif hidden is False:
-            self.show()
+            self.show(by=by, reason=reason)
 
-    def edit(self, content: str) -> None:
-        """Change the text; a hidden review stays hidden. Raises NotFound when it is gone."""
+    @retried_atomic
+    def edit(self, content: str, *, by: User | None = None, reason: str = "") -> None:
+        """Change the text; a hidden review stays hidden. Raises NotFound when it is gone.
+
+        `by` is the moderator who does so; authors edit their own.
+        """
+        if by is not None:
+            self._record(Verb.EDIT, ("content", "updated_at"), by=by, reason=reason)
         self.content = content
         self.updated_at = timezone.now()
         self._save_fields("content", "updated_at")
 
+    @retried_atomic
     def hide(self, *, by: User, reason: str = "") -> None:
-        """Take the review out of every count and every read but its author's and admins'."""
+        """Take the review out of every count and every read but its author's and admins'.
+
+        That is the answer to all reports of it.
+        """
+        self._record(Verb.HIDE, HIDDEN_STATE, by=by, reason=reason)
         self.is_hidden, self.hidden_at, self.hidden_by = True, timezone.now(), by
         self.hidden_reason = reason
-        self._save_fields("is_hidden", "hidden_at", "hidden_by", "hidden_reason")
-
-    def show(self) -> None:
-        """Undo `hide`."""
-        self.is_hidden, self.hidden_at, self.hidden_by, self.hidden_reason = False, None, None, ""
-        self._save_fields("is_hidden", "hidden_at", "hidden_by", "hidden_reason")
+        self._save_fields(*HIDDEN_STATE)
+        Report.objects.filter(review=self).close(Report.Outcome.UPHELD)
 
     @retried_atomic
-    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
-        """Delete the review; of many who do so at once, one does. Raises NotFound for the rest."""
+    def show(self, *, by: User, reason: str = "") -> None:
+        """Undo `hide`."""
+        self._record(Verb.SHOW, HIDDEN_STATE, by=by, reason=reason)
+        self.is_hidden, self.hidden_at, self.hidden_by, self.hidden_reason = False, None, None, ""
+        self._save_fields(*HIDDEN_STATE)
+
+    @retried_atomic
+    def delete(
+        self, *args: Any, by: User | None = None, reason: str = "", **kwargs: Any
+    ) -> tuple[int, dict[str, int]]:
+        """Delete the review; of many who do so at once, one does. Raises NotFound for the rest.
+
+        `by` is the moderator who does so; authors delete their own.
+        """
         if not self.lock_film():
             raise NotFound("There is no such review.")
-        return super().delete(*args, **kwargs)
+        if by is not None:
+            self._record(Verb.DELETE, WHOLE_STATE, by=by, reason=reason)
+        return super().delete()
 
     def lock_film(self) -> bool:
         """Lock the film, then read again what it counts: another may have changed it meanwhile.
@@ -242,6 +280,12 @@ class Review(models.Model):
         self.is_counted = counted is not None and not counted[1]
         return counted is not None
 
+    def _record(self, verb: Verb, before: Sequence[str], *, by: User, reason: str) -> None:
+        """Write down the act with the state before it, as the film's lock holds it."""
+        Movie.objects.lock(self.movie_id)
+        now = list(Review.objects.filter(pk=self.pk))
+        Act.objects.record(verb, now, by=by, reason=reason, before=before)
+
     def _save_fields(self, *names: str) -> None:
         try:
             self.save(update_fields=names)
@@ -249,51 +293,101 @@ class Review(models.Model):
             raise NotFound("There is no such review.") from exc
 
 
-class OwnReview(InvalidInput):
-    default_detail = "This review is your own; edit or delete it instead."
+class OwnThing(InvalidInput):
+    default_detail = "This is your own; edit or delete it instead."
 
 
 class ReportQuerySet(models.QuerySet["Report"]):
     def file(
-        self, *, review: Review, reporter: User, reason: str, note: str
+        self, thing: Review | Movie, *, reporter: User, reason: str, note: str
     ) -> "tuple[Report, bool]":
-        """Report a review to the moderators, once; give the report, and whether it is new.
+        """Report a thing to the moderators; give the report, and whether it is new.
 
-        A second report of the same review changes nothing. Raises OwnReview.
+        While a member's report is open, a second one of the same thing changes nothing. Raises
+        OwnThing.
         """
-        if review.user_id == reporter.pk:
-            raise OwnReview()
+        owner_id = thing.user_id if isinstance(thing, Review) else thing.created_by_id
+        subject: dict[str, Any] = {thing._meta.model_name or "": thing}
+        if owner_id == reporter.pk:
+            raise OwnThing()
         # The constraint decides between two that arrive together; the second finds the first.
         return self.get_or_create(
-            review=review, reporter=reporter, defaults={"reason": reason, "note": note}
+            **subject, reporter=reporter, closed_at=None, defaults={"reason": reason, "note": note}
         )
+
+    def open(self) -> Self:
+        """Those that no moderator has decided on."""
+        return self.filter(closed_at=None)
+
+    def close(self, outcome: "Report.Outcome") -> int:
+        """Close the open ones; give how many. The films of what they are about must be locked."""
+        return self.open().update(closed_at=timezone.now(), outcome=outcome)
 
 
 class Report(models.Model):
-    """A member's word to the moderators about somebody else's review."""
+    """A member's word to the moderators about somebody else's review or film."""
 
     class Reason(models.TextChoices):
         SPAM = "spam"
         ABUSE = "abuse"
         SPOILER = "spoiler"
+        DUPLICATE = "duplicate"
         OTHER = "other"
 
+    class Outcome(models.TextChoices):
+        OPEN = ""
+        UPHELD = "upheld"
+        DISMISSED = "dismissed"
+
     review = models.ForeignKey(
-        Review, on_delete=models.DB_CASCADE, related_name="reports", db_index=False
+        Review, null=True, on_delete=models.DB_CASCADE, related_name="reports", db_index=False
+    )
+    movie = models.ForeignKey(
+        Movie, null=True, on_delete=models.DB_CASCADE, related_name="reports", db_index=False
     )
     reporter = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.DB_CASCADE, related_name="reports"
     )
-    reason = models.CharField(max_length=7, choices=Reason)
+    reason = models.CharField(max_length=9, choices=Reason)
     note = models.TextField(max_length=MAX_NOTE_LENGTH, blank=True, default="")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    closed_at = models.DateTimeField(null=True, editable=False)
+    outcome = models.CharField(max_length=9, choices=Outcome, blank=True, editable=False)
 
     objects = ReportQuerySet.as_manager()
 
     class Meta:
         constraints = (
-            models.UniqueConstraint(fields=["review", "reporter"], name="report_once_per_member"),
+            models.UniqueConstraint(
+                fields=["review", "reporter"],
+                condition=Q(closed_at=None),
+                name="report_of_review_once",
+            ),
+            models.UniqueConstraint(
+                fields=["movie", "reporter"],
+                condition=Q(closed_at=None),
+                name="report_of_movie_once",
+            ),
+            models.CheckConstraint(
+                condition=Q(review=None, movie__isnull=False) | Q(review__isnull=False, movie=None),
+                name="report_of_one_thing",
+            ),
+            models.CheckConstraint(
+                condition=Q(closed_at=None, outcome="")
+                | (Q(closed_at__isnull=False) & ~Q(outcome="")),
+                name="report_closed_with_outcome",
+            ),
+        )
+        indexes = (
+            # With these the database finds the reports of what is deleted, closed ones too.
+            models.Index(
+                fields=["review"], condition=Q(review__isnull=False), name="report_of_review"
+            ),
+            models.Index(
+                fields=["movie"], condition=Q(movie__isnull=False), name="report_of_movie"
+            ),
         )
 
     def __str__(self) -> str:
-        return f"{self.reason} report of review {self.review_id}"
+        thing = f"review {self.review_id}" if self.review_id else f"film {self.movie_id}"
+        return f"{self.reason} report of {thing}"

@@ -11,8 +11,9 @@ from movieshelf.api.serializers import (
     CamelCaseSerializer,
 )
 from movieshelf.api.text import ControlCharacter
-from reviews.models import MAX_CONTENT_LENGTH, MAX_REASON_LENGTH, Review
+from reviews.models import MAX_CONTENT_LENGTH, Review
 from reviews.sanitising import sanitise
+from trail.models import MAX_REASON_LENGTH
 
 
 class ContentField(TextField):

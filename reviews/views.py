@@ -67,5 +67,6 @@ class ReviewViewSet(ApiViewSet):
         return self.retrieve(request, pk)
 
     def destroy(self, request: Request, pk: int) -> Response:
-        self.get_object().delete()
+        review = self.get_object()
+        review.delete(by=cast(User, request.user).as_moderator_of(review.user_id))
         return Response(status=204)

@@ -21,7 +21,7 @@ from movieshelf.admin import COUNTED_AT_MOST, AtLeast, BoundedPaginator
 from ratings.models import Rating
 from ratings.tests.factories import RatingFactory
 from reviews.models import Report, Review
-from reviews.tests.factories import ReviewFactory
+from reviews.tests.factories import ReportFactory, ReviewFactory
 
 OURS = [Movie, Rating, Review, Report, User, Session, Media]
 SCRIPT = "<script>alert(1)</script>"
@@ -466,28 +466,22 @@ class TestReviews:
 
 
 class TestReports:
-    def test_hiding_the_reviews_that_were_reported(self, browser, admin):
-        reviews = [ReviewFactory() for _ in range(3)]
-        reports = [
-            Report.objects.create(review=review, reporter=UserFactory(), reason="abuse")
-            for review in reviews
-        ]
+    def test_they_are_read_and_not_changed(self, browser):
+        report = ReportFactory(note="Ads.")
 
-        act(browser, "hide_reviews", *reports[:2])
-
-        assert set(Review.objects.filter(is_hidden=True, hidden_by=admin)) == set(reviews[:2])
-        assert shown_in_list(browser, f"{page(Report)}?review=visible") == reports[2:]
-        assert films_are_right()
-
-    def test_a_report_that_was_wrong_is_deleted_and_the_review_stays(self, browser):
-        report = Report.objects.create(
-            review=ReviewFactory(), reporter=UserFactory(), reason="other"
-        )
-
+        html = browser.get(page(Report, "change", report.pk)).content.decode()
         delete_selected(browser, report)
 
-        assert not Report.objects.exists()
-        assert Review.objects.filter(is_hidden=False).count() == 1
+        assert "Ads." in html
+        assert report.review.content in html
+        assert Report.objects.count() == 1
+
+    def test_a_search_finds_by_film_or_member(self, browser):
+        of_review = ReportFactory(review=ReviewFactory(movie=MovieFactory(title="Amélie")))
+        of_film = ReportFactory(review=None, movie=MovieFactory(title="Amélie (2001)"))
+        ReportFactory()
+
+        assert shown_in_list(browser, f"{page(Report)}?q=amelie") == [of_film, of_review]
 
 
 class TestMembers:
@@ -558,7 +552,7 @@ class TestMembers:
         members = [UserFactory() for _ in range(2)]
         tokens = [api.as_(member) for member in members]
 
-        act(browser, "deactivate_members", *members, admin)
+        act(browser, "suspend_members", *members, admin)
 
         assert [token.get("/users/me").status_code for token in tokens] == [401, 401]
         assert User.objects.get(pk=admin.pk).is_active
@@ -614,7 +608,7 @@ class TestRights:
             {"password1": "taken over it is", "password2": "taken over it is", "set-password": ""},
         )
         delete_selected(browser, other)
-        act(browser, "deactivate_members", other)
+        act(browser, "suspend_members", other)
 
         standing = User.objects.get(pk=other.pk)
         assert (standing.email, standing.is_active) == (other.email, True)

@@ -63,6 +63,7 @@ MATRIX: list[Row] = [
     ("patch", "/movies/<id:pk>", {"synopsis": "Changed."}, (401, 403, 200, 200)),
     ("delete", "/movies/<id:pk>", None, (401, 403, 204, 204)),
     ("post", "/movies/<id:pk>/poster", IMAGE, (401, 403, 201, 201)),
+    ("post", "/movies/<id:pk>/report", {"reason": "spam"}, (401, 201, 400, 201)),
     ("get", "/movies/<id:pk>/rank", None, EVERYBODY),
     ("get", "/movies/<id:movie_id>/reviews", None, EVERYBODY),
     ("post", "/movies/<id:movie_id>/reviews", {"content": "Right."}, (401, 201, 201, 201)),

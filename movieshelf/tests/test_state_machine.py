@@ -151,7 +151,7 @@ class Shelf(RuleBasedStateMachine):
     @rule(film=films, hidden=st.booleans())
     def all_reviews_of_a_film_are_hidden_or_shown(self, film, hidden):
         reviews = Review.objects.filter(movie=film)
-        changed = reviews.hide(by=self.admin) if hidden else reviews.show()
+        changed = reviews.hide(by=self.admin) if hidden else reviews.show(by=self.admin)
         paper = self.paper[film].reviews
         assert changed == sum(was != hidden for _, was in paper.values())
         self.paper[film].reviews = {pk: (author, hidden) for pk, (author, _) in paper.items()}

@@ -4,7 +4,7 @@ import factory
 
 from accounts.tests.factories import UserFactory
 from movies.tests.factories import MovieFactory
-from reviews.models import Review
+from reviews.models import Report, Review
 
 
 class ReviewFactory(factory.django.DjangoModelFactory):
@@ -14,3 +14,12 @@ class ReviewFactory(factory.django.DjangoModelFactory):
     user = factory.SubFactory(UserFactory)
     movie = factory.SubFactory(MovieFactory)
     content = "Worth every minute."
+
+
+class ReportFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Report
+
+    review = factory.SubFactory(ReviewFactory)
+    reporter = factory.SubFactory(UserFactory)
+    reason = Report.Reason.SPAM

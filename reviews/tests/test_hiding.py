@@ -174,7 +174,7 @@ def test_several_are_hidden_and_shown_as_a_set(admin):
     assert (review_count(hidden), review_count(other)) == (0, 0)
     assert Review.objects.filter(is_hidden=True, hidden_by=admin).count() == 4
 
-    assert Review.objects.filter(movie=hidden.movie).show() == 3
+    assert Review.objects.filter(movie=hidden.movie).show(by=admin) == 3
     assert (review_count(hidden), review_count(other)) == (3, 0)
     assert Review.objects.filter(pk=visible[0].pk, hidden_at=None, hidden_reason="").exists()
 
@@ -186,7 +186,7 @@ def test_hiding_a_set_takes_as_many_statements_for_one_review_as_for_ten(
     movie = ReviewFactory().movie
     ReviewFactory.create_batch(reviews, movie=movie)
 
-    # The films locked, how many of each, the reviews, the film's counter; and the savepoint that a
-    # test makes of a transaction.
-    with django_assert_num_queries(6):
+    # The films locked, what was there, the trail, the reviews, the film's counter, their reports;
+    # and the savepoint that a test makes of a transaction.
+    with django_assert_num_queries(8):
         Review.objects.all().hide(by=admin)

@@ -76,7 +76,7 @@ def test_reviews_written_edited_hidden_and_deleted_at_random_leave_the_count_rig
                 case 3 if anyones:
                     Review.objects.filter(pk=anyones.pk).hide(by=admin)
                 case 4 if anyones:
-                    Review.objects.filter(pk=anyones.pk).show()
+                    Review.objects.filter(pk=anyones.pk).show(by=admin)
                 case 5 if anyones:
                     Review.objects.filter(movie=movie, user=user).delete()
 

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from accounts.tests.factories import UserFactory
+from movies.tests.factories import MovieFactory
 from movieshelf.tests.races import at_once
 from reviews.models import Report
 from reviews.tests.factories import ReviewFactory
@@ -108,7 +109,7 @@ def test_reports_go_with_the_review_and_with_the_reporter(db):
     kept, gone = ReviewFactory(), ReviewFactory()
     leaver, stayer = UserFactory(), UserFactory()
     for review, reporter in [(kept, leaver), (gone, stayer), (kept, stayer)]:
-        Report.objects.file(review=review, reporter=reporter, reason="spam", note="")
+        Report.objects.file(review, reporter=reporter, reason="spam", note="")
 
     gone.delete()
     leaver.delete()
@@ -123,9 +124,62 @@ def test_one_of_many_reports_at_once_is_filed():
     review, reporter = ReviewFactory(), UserFactory()
 
     def file() -> bool:
-        return Report.objects.file(review=review, reporter=reporter, reason="spam", note="")[1]
+        return Report.objects.file(review, reporter=reporter, reason="spam", note="")[1]
 
     outcomes = at_once(*[file] * 8)
 
     assert sorted(outcomes) == [False] * 7 + [True]
     assert Report.objects.count() == 1
+
+
+class TestFilms:
+    def test_a_film_is_reported_as_a_review_is(self, api, user):
+        movie = MovieFactory()
+        member, path = api.as_(user), f"/movies/{movie.pk}/report"
+
+        first = member.post(path, {"reason": "duplicate", "note": " Of film 7. "})
+        again = member.post(path, {"reason": "spam"})
+
+        assert (first.status_code, again.status_code) == (201, 200)
+        assert set(first.json()) == {"id", "movieId", "reason", "note", "createdAt"}
+        assert (first.json()["movieId"], first.json()["note"]) == (movie.pk, "Of film 7.")
+        assert again.json() == first.json()
+
+    @pytest.mark.parametrize(
+        ("thing", "reason"), [("movies", "spoiler"), ("reviews", "duplicate"), ("movies", None)]
+    )
+    def test_each_kind_of_thing_has_reasons_of_its_own(self, api, user, thing, reason):
+        pk = MovieFactory().pk if thing == "movies" else ReviewFactory().pk
+
+        response = api.as_(user).post(f"/{thing}/{pk}/report", {"reason": reason})
+
+        assert response.status_code == 400
+        assert "reason" in response.json()["error"]["details"]
+        assert not Report.objects.exists()
+
+    def test_one_cannot_report_ones_own_film(self, api, user):
+        movie = MovieFactory(created_by=user)
+
+        response = api.as_(user).post(f"/movies/{movie.pk}/report", {"reason": "duplicate"})
+
+        assert response.status_code == 400
+
+    def test_a_film_that_is_not_there_cannot_be_reported(self, api, user):
+        assert api.as_(user).post("/movies/404/report", {"reason": "spam"}).status_code == 404
+
+    def test_a_report_goes_with_its_film(self, api, user):
+        movie = MovieFactory()
+        api.as_(user).post(f"/movies/{movie.pk}/report", {"reason": "spam"})
+
+        movie.delete()
+
+        assert not Report.objects.exists()
+
+    def test_the_export_names_the_film(self, api, user):
+        movie = MovieFactory()
+        member = api.as_(user)
+        member.post(f"/movies/{movie.pk}/report", {"reason": "spam"})
+
+        (report,) = json.loads(member.get("/users/me/export").getvalue())["reports"]
+
+        assert (report["movieId"], report["reviewId"]) == (movie.pk, None)

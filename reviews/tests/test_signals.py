@@ -65,7 +65,7 @@ def test_a_review_edited_by_one_who_does_not_know_that_it_is_shown_stays_counted
     review = ReviewFactory()
     review.hide(by=admin)
     stale = Review.objects.get(pk=review.pk)
-    review.show()
+    review.show(by=admin)
 
     stale.edit("Nicer now.")
 
@@ -96,7 +96,11 @@ def test_what_is_gone_is_neither_edited_nor_hidden_nor_shown(admin):
     review = ReviewFactory()
     Review.objects.all().delete()
 
-    for change in (lambda: review.edit("x"), lambda: review.hide(by=admin), review.show):
+    for change in (
+        lambda: review.edit("x"),
+        lambda: review.hide(by=admin),
+        lambda: review.show(by=admin),
+    ):
         with pytest.raises(NotFound):
             change()
 
