@@ -1,7 +1,6 @@
 """Images in the admin (issue 6 point 5)."""
 
 import pytest
-from django.contrib.admin.models import LogEntry
 from django.test import Client
 
 from accounts.models import User
@@ -10,6 +9,7 @@ from media.models import Derivative, Media
 from media.tests.factories import an_image
 from media.tests.queries import asked, touching_bytes
 from movies.tests.factories import MovieFactory
+from trail.models import Act
 
 LIST = "/admin/media/media/"
 
@@ -114,7 +114,7 @@ def test_removing_takes_one_action(moderator: Client) -> None:
     movie.refresh_from_db()
     assert movie.poster is None
     assert moderator.get(gone.url).status_code == 404
-    assert LogEntry.objects.get().object_id == str(gone.pk)
+    assert Act.objects.get().thing_id == str(gone.pk)
     assert not touching_bytes(statements)
 
 
