@@ -4,7 +4,6 @@ import os
 import stat
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from movies.models import Movie
 from movies.tests.factories import MovieFactory
 from movieshelf import backups
 from movieshelf.management.commands import restore as restoring
+from movieshelf.tests.databases import pointed_at
 from ratings.tests.factories import RatingFactory
 from reviews.tests.factories import ReviewFactory
 
@@ -30,23 +30,6 @@ def run(command: str, *arguments: object) -> str:
     out = StringIO()
     call_command(command, *arguments, stdout=out)
     return out.getvalue()
-
-
-@contextmanager
-def pointed_at(name: str) -> Iterator[None]:
-    """Let Django use another database of the same server."""
-    before = connection.settings_dict["NAME"]
-
-    def point(name: str) -> None:
-        connection.close()
-        connection.close_pool()
-        connection.settings_dict["NAME"] = name
-
-    point(name)
-    try:
-        yield
-    finally:
-        point(before)
 
 
 @pytest.fixture
@@ -93,7 +76,7 @@ def test_what_is_restored_is_the_shelf_that_was_backed_up(api, shelf, file, else
 
         assert told[:2] == [
             "Every image is what its SHA-256 says.",
-            "No film's number differs from its rows.",
+            "Compared 1 film: no number differs from its rows.",
         ]
         assert told[2].startswith(f"Restored {file} in ")
         after = api.get(f"/movies/{shelf.pk}").json(), api.get(f"/movies/{shelf.pk}/reviews").json()
