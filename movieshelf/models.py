@@ -1,4 +1,4 @@
-"""What belongs to no app: answers kept for those who ask twice, and the last look at all numbers."""
+"""What belongs to no app: answers kept for those who ask twice, and the last look at numbers."""
 
 from datetime import timedelta
 from typing import Any, Self
