@@ -11,6 +11,7 @@ from array import array
 from collections.abc import Mapping
 from decimal import Decimal
 from operator import attrgetter
+from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from django.conf import settings
@@ -21,8 +22,11 @@ from movies.models import MovieStats
 
 THOUSANDTHS = 1000
 HIGHEST = 5 * THOUSANDTHS
-CACHE_KEY = "movie-ranks"
+CACHE_KEY = "movie-ranks-2"  # another number for another shape
 REFRESH_KEY = "movie-ranks-refresh"
+# Names this run of the machine: all its processes share one clock that nobody sets.
+BOOT_ID_FILE = Path("/proc/sys/kernel/random/boot_id")  # Linux only
+BOOT_ID = BOOT_ID_FILE.read_text() if BOOT_ID_FILE.exists() else None
 # The contract lets the number lag by five seconds. Up to here one goes on with what there is while
 # another refreshes it; past it nobody waits for another process, which may have died.
 MAX_LAG_SECONDS = 4.0
@@ -35,7 +39,7 @@ class Ranks(NamedTuple):
     by_score: array[int]
     # Unix time, which other machines know too.
     read_at: float
-    # How old they were when this process got them, and when that was by a clock that nobody sets.
+    # How old they were at a moment of the clock that nobody sets, and that moment.
     age_when_got: float
     got_at: float
 
@@ -93,7 +97,8 @@ class RanksKeeper:
         if shared and shared.is_usable and not may_refresh:
             return shared
         ranks = read_ranks()
-        cache.set(CACHE_KEY, (ranks.by_score.tobytes(), ranks.read_at), timeout=60)
+        shown = (ranks.by_score.tobytes(), ranks.read_at, BOOT_ID, ranks.got_at)
+        cache.set(CACHE_KEY, shown, timeout=60)
         cache.delete(REFRESH_KEY)
         return ranks
 
@@ -135,7 +140,10 @@ def _shared() -> Ranks | None:
     stored = cache.get(CACHE_KEY)
     if stored is None:
         return None
-    by_score, read_at = stored
-    # A clock that was set back must not make an old reading look new.
+    by_score, read_at, boot_id, got_at = stored
+    if boot_id is not None and boot_id == BOOT_ID:
+        return Ranks(array("q", by_score), read_at, age_when_got=0.0, got_at=got_at)
+    # From another machine, whose clock is like ours at best. One that was set back must not make
+    # an old reading look new.
     age = abs(time.time() - read_at)
     return Ranks(array("q", by_score), read_at, age_when_got=age, got_at=time.monotonic())

@@ -244,16 +244,59 @@ def test_while_one_refreshes_the_others_go_on_with_the_old(two_processes, reads,
     assert len(reads) == 2
 
 
-def test_a_clock_that_was_set_back_makes_nothing_look_new(two_processes, reads, clock):
+@pytest.mark.parametrize("seconds", [1.5, 2.9, 8, 3600, -8])
+def test_a_clock_that_is_set_makes_no_process_of_the_machine_lag(
+    two_processes, reads, clock, seconds
+):
+    one, other = two_processes
+    one.current()
+    clock.pass_by(2.9)
+    clock.set_back(seconds)
+
+    assert other.current().age == pytest.approx(2.9)
+    clock.pass_by(1)
+    assert other.current().age == 0.0
+    assert len(reads) == 2
+
+
+def test_a_clock_that_was_set_back_makes_nothing_of_another_machine_look_new(
+    two_processes, reads, clock, monkeypatch
+):
+    one, other = two_processes
+    one.current()
+
+    clock.set_back(3600)
+    monkeypatch.setattr(ranking, "BOOT_ID", "of another machine")
+    other.current()
+
+    assert len(reads) == 2
+
+
+def test_what_another_machine_read_is_as_old_as_the_clocks_say(
+    two_processes, reads, clock, monkeypatch
+):
+    one, other = two_processes
+    one.current()
+
+    clock.pass_by(2)
+    monkeypatch.setattr(ranking, "BOOT_ID", "of another machine")
+    clock.since_start = 17.0
+
+    assert other.current().age == pytest.approx(2)
+    assert len(reads) == 1
+
+
+def test_without_a_name_for_the_machine_only_the_clocks_count(
+    two_processes, reads, clock, monkeypatch
+):
+    monkeypatch.setattr(ranking, "BOOT_ID", None)
     one, other = two_processes
     one.current()
 
     clock.set_back(3600)
     other.current()
-    clock.pass_by(3.5)
-    one.current()
 
-    assert len(reads) == 3
+    assert len(reads) == 2
 
 
 def test_without_a_cache_each_process_reads_for_itself(two_processes, reads, settings):
