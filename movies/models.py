@@ -210,13 +210,20 @@ class Movie(models.Model):
             self.version = F("version") + 1
             if old_key != self.title_key:
                 reserve_titles(old_key, self.title_key)
-        try:
-            with constraint_raises("movie_title_unique", TitleTaken(None)):
-                super().save(**kwargs)
-        except TitleTaken as exc:
-            raise TitleTaken(self._who_has_the_title()) from exc
+        self._save_row(**kwargs)
         if is_new:
             self.stats = MovieStats.objects.create(movie=self, created_at=self.created_at)
+
+    def _save_row(self, **kwargs: Any) -> None:
+        for is_last_try in (False, True):
+            try:
+                with constraint_raises("movie_title_unique", TitleTaken(None)):
+                    return super().save(**kwargs)
+            except TitleTaken as exc:
+                taken_by = self._who_has_the_title()
+                # Nobody any more, where that film was deleted at this instant: the title is free.
+                if taken_by or is_last_try:
+                    raise TitleTaken(taken_by) from exc
 
     @retried_atomic
     def edit(

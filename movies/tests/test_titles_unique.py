@@ -124,6 +124,50 @@ def test_of_two_films_that_take_one_title_at_once_one_does(api, admin):
         assert statuses(responses) == [200, 409]
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("verb", ["post", "patch"])
+def test_a_title_whose_film_is_deleted_at_that_instant_is_free(api, user, verb, monkeypatch):
+    """There is no film that a 409 could name."""
+    winner, other = MovieFactory(title="Dune"), MovieFactory(title="Heat", created_by=user)
+    who_has_the_title = Movie._who_has_the_title
+
+    def too_late(movie: Movie) -> int | None:
+        at_once(Movie.objects.filter(pk=winner.pk).delete)
+        return who_has_the_title(movie)
+
+    monkeypatch.setattr(Movie, "_who_has_the_title", too_late)
+    path = "/movies" if verb == "post" else f"/movies/{other.pk}"
+
+    response = getattr(api.as_(user), verb)(path, {"title": "Dune", "synopsis": "Sand."})
+
+    assert response.status_code == (201 if verb == "post" else 200)
+    movie = Movie.objects.with_stats().get(title="Dune")
+    assert (movie.pk, movie.synopsis) == (response.json()["id"], "Sand.")
+    assert movie.version == (1 if verb == "post" else 2)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_title_that_is_taken_again_at_that_instant_is_a_conflict(api, user, monkeypatch):
+    winner = MovieFactory(title="Dune")
+    second: list[Movie] = []
+    who_has_the_title = Movie._who_has_the_title
+
+    def overtaken(movie: Movie) -> int | None:
+        if not second:
+            at_once(Movie.objects.filter(pk=winner.pk).delete)
+            found = who_has_the_title(movie)
+            at_once(lambda: second.append(MovieFactory(title="Dune")))
+            return found
+        return who_has_the_title(movie)
+
+    monkeypatch.setattr(Movie, "_who_has_the_title", overtaken)
+
+    response = api.as_(user).post("/movies", {"title": "Dune"})
+
+    assert response.status_code == 409
+    assert response.json()["error"]["details"]["title"][0]["movieId"] == second[0].pk
+
+
 # Makes it take a while from writing the row to looking for its title among the others: there two
 # that swap theirs would meet. The slow index comes before the unique one, which is made anew.
 SLOW = """
