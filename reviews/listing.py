@@ -14,15 +14,12 @@ class ReviewListParams(QuerySerializer):
 
 
 class ReviewList:
-    """What one request to `GET /movies/:id/reviews` asked for; pages it like a queryset.
+    """What one request to `GET /movies/:id/reviews` asked for; pages it like a queryset."""
 
-    Raises NotFound when there is no such film.
-    """
-
-    def __init__(self, movie_id: int, viewer: User | AnonymousUser, *, sort: str) -> None:
-        self.visible_to_all = MovieStats.objects.require(movie_id).review_count
+    def __init__(self, movie: MovieStats, viewer: User | AnonymousUser, *, sort: str) -> None:
+        self.visible_to_all = movie.review_count
         self.viewer = viewer
-        reviews = Review.objects.filter(movie=movie_id).visible_to(viewer)
+        reviews = Review.objects.filter(movie=movie.pk).visible_to(viewer)
         self.seen = reviews.oldest_first() if sort == "oldest" else reviews.newest_first()
 
     def total(self) -> int:

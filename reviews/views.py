@@ -8,7 +8,7 @@ from rest_framework.response import Response
 
 from accounts.models import User
 from accounts.permissions import IsOwnerOrAdmin
-from movies.models import Movie
+from movies.models import Movie, MovieStats
 from movieshelf.api.errors import Forbidden
 from movieshelf.api.idempotency import idempotent, takes_idempotency_key
 from movieshelf.api.views import ApiView, ApiViewSet
@@ -23,8 +23,9 @@ class MovieReviewsView(ApiView):
 
     @extend_schema(parameters=[ReviewListParams])
     def get(self, request: Request, movie_id: int) -> Response:
+        movie = MovieStats.objects.require(movie_id)
         asked = ReviewListParams.parse(request)
-        reviews = ReviewList(movie_id, request.user, sort=asked["sort"])
+        reviews = ReviewList(movie, request.user, sort=asked["sort"])
         page = self.paginate_queryset(reviews)  # type: ignore[arg-type]  # slices like a queryset
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
 

@@ -6,6 +6,7 @@ from django.http import HttpResponse
 from accounts.tests.factories import UserFactory
 from media.tests.pictures import png
 from movies.tests.factories import MovieFactory
+from movieshelf.tests.routes import NO_UUID
 from reviews.tests.factories import ReviewFactory
 
 pytestmark = pytest.mark.django_db
@@ -95,6 +96,19 @@ def wrong_later(member, method: str, path: str, body: bytes = TOO_LARGE) -> Http
 )
 def test_then_whether_the_thing_is_there(api, user, method, path):
     assert wrong_later(api.as_(user), method, path).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/movies/404/reviews?sort=x",
+        "/movies/404/reviews?page=0",
+        "/movies/404/reviews?pageSize=101",
+        f"/media/{NO_UUID}?width=7",
+    ],
+)
+def test_what_a_query_must_hold_comes_after_the_thing_too(api, path):
+    assert api.get(path).status_code == 404
 
 
 @pytest.mark.parametrize(
