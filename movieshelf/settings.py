@@ -121,6 +121,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "moderation.redirects.MergedFilmMiddleware",
 ]
 
 SILENCED_SYSTEM_CHECKS = [
@@ -400,6 +401,7 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "media.schema.add_images",
+        "moderation.schema.add_redirects",
     ],
 }
 

@@ -29,7 +29,7 @@ class Verb(models.TextChoices):
     ROLE = "role", "changed the role of"
     SWEEP = "sweep", "swept what was done by"
     UNDO = "undo", "undid"
-    MERGE = "merge", "merged another film into"
+    MERGE = "merge", "merged"
     ADD = "add", "added"
     EDIT = "edit", "edited"
     DELETE = "delete", "deleted"
