@@ -16,7 +16,7 @@ from movieshelf.api.rendering import to_json
 # Rows of one part, ready for JSON.
 Rows = Iterable[Mapping[str, Any]]
 
-PARTS = ("sessions", "movies", "ratings", "reviews", "reports", "media")
+PARTS = ("sessions", "movies", "ratings", "reviews", "reports", "media", "imports")
 # A shelf of some thousand rows stays in memory; a larger one waits on the disk.
 MAX_BYTES_IN_MEMORY = 1024 * 1024
 ROWS_AT_ONCE = 1_000

@@ -1,6 +1,6 @@
 """The catalogue: films, and beside each the one row of numbers that ratings and reviews move."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 from uuid import UUID
@@ -127,8 +127,23 @@ class MovieQuerySet(models.QuerySet["Movie"]):
     delete.alters_data = True  # type: ignore[attr-defined]  # Django's mark for templates
     delete.queryset_only = True  # type: ignore[attr-defined]  # as on the method it replaces
 
+    @retried_atomic
+    def add_all(self, movies: Sequence["Movie"]) -> None:
+        """Add new films, each with its row of numbers, in two statements.
+
+        Raises TitleTaken when one of the titles is on the shelf meanwhile: none is added then.
+        """
+        # In one order: of two who add the same titles at once, one waits, and neither for ever.
+        in_order = sorted(movies, key=lambda movie: title_key(movie.title))
+        for movie in in_order:
+            movie.derive_keys()
+        with constraint_raises("movie_title_unique", TitleTaken(None)):
+            models.QuerySet.bulk_create(self, in_order)
+        numbers = [MovieStats(movie=movie, created_at=movie.created_at) for movie in in_order]
+        models.QuerySet.bulk_create(MovieStats.objects.all(), numbers)
+
     def bulk_create(self, *args: Any, **kwargs: Any) -> NoReturn:
-        raise TypeError("A film needs its row of numbers: use save() or movieshelf.seeding.")
+        raise TypeError("A film needs its row of numbers: use save(), add_all() or seeding.")
 
     def update(self, **fields: Any) -> int:
         if DERIVED_COLUMNS & fields.keys():
@@ -203,8 +218,8 @@ class Movie(models.Model):
 
     @retried_atomic
     def _save(self, *, is_new: bool, **kwargs: Any) -> None:
-        old_key, self.title_key = self.title_key, title_key(self.title)
-        self.title_search = search_fold(self.title)
+        old_key = self.title_key
+        self.derive_keys()
         if not is_new:
             self.updated_at = timezone.now()
             self.version = F("version") + 1
@@ -224,6 +239,11 @@ class Movie(models.Model):
                 # Nobody any more, where that film was deleted at this instant: the title is free.
                 if taken_by or is_last_try:
                     raise TitleTaken(taken_by) from exc
+
+    def derive_keys(self) -> None:
+        """Bring the keys in step with the title; saving does it."""
+        self.title_key = title_key(self.title)
+        self.title_search = search_fold(self.title)
 
     @retried_atomic
     def edit(
@@ -312,6 +332,44 @@ class MovieStatsQuerySet(models.QuerySet["MovieStats"]):
         if new is not None:
             moves[f"rating_{new}"] = F(f"rating_{new}") + 1
         models.QuerySet.update(self.filter(pk=movie_id), **moves)
+
+    def move_ratings(self, moves: Iterable[tuple[int, int | None, int | None]]) -> None:
+        """Count ratings of many films, each `(film, old, new)`, in one statement.
+
+        The films must be locked.
+        """
+        by = ", ".join(
+            f"count(*) FILTER (WHERE new = {v}) - count(*) FILTER (WHERE old = {v}) AS by_{v}"
+            for v in STARS
+        )
+        columns = [list(column) for column in zip(*moves, strict=True)] or [[], [], []]
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"""
+                UPDATE movies_moviestats stats
+                SET {", ".join(f"rating_{v} = stats.rating_{v} + by_{v}" for v in STARS)}
+                FROM (
+                    SELECT movie_id, {by}
+                    FROM unnest(%s::bigint[], %s::smallint[], %s::smallint[])
+                        AS move (movie_id, old, new)
+                    GROUP BY movie_id
+                ) moved
+                WHERE stats.movie_id = moved.movie_id
+                """,  # the columns are ours
+                columns,
+            )
+
+    def move_reviews_of(self, moves: Mapping[int, int]) -> None:
+        """Count so many more visible reviews of each of many locked films, in one statement."""
+        with connection.cursor() as cursor:
+            cursor.execute(
+                """
+                UPDATE movies_moviestats stats SET review_count = stats.review_count + move.by
+                FROM unnest(%s::bigint[], %s::int[]) AS move (movie_id, by)
+                WHERE stats.movie_id = move.movie_id
+                """,
+                [list(moves), list(moves.values())],
+            )
 
     def move_reviews(self, movie_id: int, by: int) -> None:
         """Count `by` more visible reviews of a film."""

@@ -42,6 +42,7 @@ env = environ.Env(  # type: ignore[no-untyped-call]  # django-environ has no typ
     RATELIMIT_REFRESH_IP=(str, "60/m"),
     RATELIMIT_WRITES_USER=(str, "300/m"),
     RATELIMIT_UPLOADS_USER=(str, "30/h"),
+    RATELIMIT_IMPORTS_USER=(str, "20/h"),
     READ_ONLY=(bool, False),
     EMAIL_URL=(str, ""),
     DEFAULT_FROM_EMAIL=(str, "MovieShelf <shelf@localhost>"),
@@ -59,6 +60,8 @@ env = environ.Env(  # type: ignore[no-untyped-call]  # django-environ has no typ
     PASSWORD_HASHES_AT_ONCE=(int, 1),
     BODY_MAX_BYTES=(int, 1024 * 1024),
     MEDIA_MAX_BYTES=(int, 5 * 1024 * 1024),
+    IMPORT_MAX_BYTES=(int, 5 * 1024 * 1024),
+    IMPORT_MAX_ROWS=(int, 50_000),
     MEDIA_MAX_PIXELS=(int, 40_000_000),
     MEDIA_MAX_SIDE=(int, 16_000),
     MEDIA_UPLOADS_AT_ONCE=(int, 12),
@@ -106,6 +109,7 @@ INSTALLED_APPS = [
     "movies",
     "ratings",
     "reviews",
+    "imports",
 ]
 
 # The first adds what every answer carries and turns what others refused into the envelope, so it
@@ -346,6 +350,8 @@ PAGE_CSP = {
 
 BODY_MAX_BYTES = env("BODY_MAX_BYTES")
 MEDIA_MAX_BYTES = env("MEDIA_MAX_BYTES")
+IMPORT_MAX_BYTES = env("IMPORT_MAX_BYTES")
+IMPORT_MAX_ROWS = env("IMPORT_MAX_ROWS")
 MEDIA_MAX_PIXELS = env("MEDIA_MAX_PIXELS")
 MEDIA_MAX_SIDE = env("MEDIA_MAX_SIDE")
 # Each process: fewer than it has threads, so that reads always find one, however slow uploads are.
@@ -356,7 +362,7 @@ MEDIA_USER_MAX_BYTES = env("MEDIA_USER_MAX_BYTES")
 DATA_UPLOAD_MAX_MEMORY_SIZE = BODY_MAX_BYTES
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000
 DATA_UPLOAD_MAX_NUMBER_FILES = 10
-FILE_UPLOAD_HANDLERS = ["media.uploads.BoundedUploadHandler"]
+FILE_UPLOAD_HANDLERS = ["media.uploads.AdminUploadHandler"]
 # How often (movieshelf.api.ceilings): a number by second, minute, hour or day.
 RATELIMIT_ENABLE = env("RATELIMIT_ENABLE")
 RATELIMIT_REGISTER_IP = env("RATELIMIT_REGISTER_IP")
@@ -368,6 +374,7 @@ RATELIMIT_PASSWORD_RESET_ACCOUNT = env("RATELIMIT_PASSWORD_RESET_ACCOUNT")
 RATELIMIT_REFRESH_IP = env("RATELIMIT_REFRESH_IP")
 RATELIMIT_WRITES_USER = env("RATELIMIT_WRITES_USER")
 RATELIMIT_UPLOADS_USER = env("RATELIMIT_UPLOADS_USER")
+RATELIMIT_IMPORTS_USER = env("RATELIMIT_IMPORTS_USER")
 # A counter that expires between being found and being counted up is no reason to refuse.
 RATELIMIT_FAIL_OPEN = True
 RANK_MAX_AGE_SECONDS = env("RANK_MAX_AGE_SECONDS")

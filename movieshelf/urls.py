@@ -14,6 +14,7 @@ from accounts.profiles import (
     SessionView,
 )
 from accounts.views import LoginView, LogoutView, RefreshView, RegisterView
+from imports.views import ImportReportView, ImportsView, ImportView
 from media.views import MediaLimitsView, serve_media
 from movies.views import MovieRankView, MovieViewSet, PosterView
 from movieshelf.admin_login import admin_login
@@ -57,6 +58,9 @@ urlpatterns = [
         ReviewViewSet.as_view({"get": "retrieve", "patch": "partial_update", "delete": "destroy"}),
     ),
     path("reviews/<id:pk>/report", ReviewReportView.as_view()),
+    path("imports", ImportsView.as_view()),
+    path("imports/<id:pk>", ImportView.as_view()),
+    path("imports/<id:pk>/report.csv", ImportReportView.as_view()),
     path("media/limits", MediaLimitsView.as_view()),
     path("media/<uuid:pk>", serve_media),
     path("healthz", healthz),

@@ -47,6 +47,41 @@ class RatingQuerySet(models.QuerySet["Rating"]):
     def of(self, user: User) -> Self:
         return self.filter(user=user)
 
+    def put_all(self, ratings: Sequence["Rating"]) -> None:
+        """Save one member's ratings, new and changed, of different films: three statements.
+
+        The films must be locked, and each rating that is there read after that. Unlike `rate`, it
+        keeps the times that the ratings carry.
+        """
+        moves = [(r.movie_id, r.counted_value, r.value) for r in ratings]
+        models.QuerySet.bulk_create(self, [r for r in ratings if r.pk is None])
+        changed = [r for r in ratings if r.counted_value is not None]
+        with connection.cursor() as cursor:
+            cursor.execute(
+                """
+                UPDATE ratings_rating SET value = new.value, updated_at = new.updated_at
+                FROM unnest(%s::bigint[], %s::smallint[], %s::timestamptz[])
+                    AS new (id, value, updated_at)
+                WHERE ratings_rating.id = new.id
+                """,
+                [
+                    [r.pk for r in changed],
+                    [r.value for r in changed],
+                    [r.updated_at for r in changed],
+                ],
+            )
+        MovieStats.objects.move_ratings(moves)
+        for rating in ratings:
+            rating.counted_value = rating.value
+
+    def drop_all(self, ratings: Sequence["Rating"]) -> None:
+        """Delete ratings of locked films, read after that, and count each film down."""
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "DELETE FROM ratings_rating WHERE id = ANY(%s)", [[r.pk for r in ratings]]
+            )
+        MovieStats.objects.move_ratings((r.movie_id, r.counted_value, None) for r in ratings)
+
     def withdraw(self, user_ids: Sequence[int]) -> int:
         """Delete all ratings of these members in one statement, and count each film down.
 

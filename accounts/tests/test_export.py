@@ -31,7 +31,10 @@ def test_the_export_is_one_document_with_every_part(api, user):
     assert response["Cache-Control"] == "no-store"
     assert 'filename="movieshelf.json"' in response["Content-Disposition"]
     assert list(json.loads(body)) == ["user", *PARTS]
-    assert PARTS == ("sessions", "movies", "ratings", "reviews", "reports", "media")
+    assert (
+        *("sessions", "movies", "ratings", "reviews", "reports", "media"),
+        "imports",
+    ) == PARTS
 
 
 def test_the_export_of_a_newcomer_is_empty_but_for_their_login(api, user):
@@ -39,7 +42,7 @@ def test_the_export_of_a_newcomer_is_empty_but_for_their_login(api, user):
 
     assert document["user"] == api.as_(user).get("/users/me").json()
     assert len(document["sessions"]) == 1
-    assert [document[part] for part in PARTS[1:]] == [[], [], [], [], []]
+    assert [document[part] for part in PARTS[1:]] == [[], [], [], [], [], []]
 
 
 def test_the_export_holds_all_that_is_held(api, user):
@@ -81,7 +84,7 @@ def test_the_export_holds_nothing_of_anybody_else(api, user):
 
     document = exported(api, user)
 
-    assert [document[part] for part in PARTS[1:]] == [[], [], [], [], []]
+    assert [document[part] for part in PARTS[1:]] == [[], [], [], [], [], []]
     assert stranger.email not in json.dumps(document)
 
 

@@ -51,7 +51,8 @@ def readable_chunked_bodies(application: WSGIApplication) -> WSGIApplication:
 
     def wrapped(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         if "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower():
-            bound = settings.MEDIA_MAX_BYTES + MULTIPART_SLACK_BYTES
+            largest = max(settings.MEDIA_MAX_BYTES, settings.IMPORT_MAX_BYTES)
+            bound = largest + MULTIPART_SLACK_BYTES
             body = _read_up_to(environ["wsgi.input"], bound + 1)
             environ["CONTENT_LENGTH"] = str(len(body))
             environ["wsgi.input"] = BytesIO(body)

@@ -108,6 +108,7 @@ PASSWORD_RESET_BY_ACCOUNT = PerAccount("password-reset-account", "RATELIMIT_PASS
 REFRESHES = PerIP("refresh", "RATELIMIT_REFRESH_IP")
 WRITES = PerUser("writes", "RATELIMIT_WRITES_USER")
 UPLOADS = PerUser("uploads", "RATELIMIT_UPLOADS_USER")
+IMPORTS = PerUser("imports", "RATELIMIT_IMPORTS_USER")
 
 
 def parse_rate(rate: str) -> tuple[int, int]:
