@@ -12,8 +12,6 @@ from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
 from typing import Any
 
-from django.utils.dateparse import parse_datetime
-
 from movies.models import MAX_TITLE_LENGTH
 from movieshelf.api.spreadsheets import without_apostrophe
 from movieshelf.api.text import ControlCharacter, clean_text, is_blank
@@ -217,11 +215,9 @@ def _moment(text: str) -> datetime | None:
         if ISO_DATE.fullmatch(text):
             moment = datetime.combine(date.fromisoformat(text), datetime.min.time(), UTC)
         else:
-            moment = parse_datetime(text) or _no_date(text)
+            moment = datetime.fromisoformat(text)
     except ValueError as exc:
         raise _no_date(text) from exc
-    if isinstance(moment, Problem):
-        raise moment
     moment = moment.replace(tzinfo=moment.tzinfo or UTC)
     if moment.year < FIRST_YEAR:
         raise _no_date(text)

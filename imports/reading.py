@@ -146,9 +146,13 @@ def _read_csv(text: str, max_rows: int) -> Sheet:
 
 def _header(line: str, delimiter: str) -> list[str]:
     try:
-        return [name.strip() for name in next(csv.reader([line], delimiter=delimiter), [])]
+        return [name.strip() for name in _first(line, delimiter)]
     except csv.Error as exc:
         raise refused("The first line is no header of an export.") from exc
+
+
+def _first(line: str, delimiter: str) -> list[str]:
+    return next(csv.reader([line], delimiter=delimiter, strict=True), [])
 
 
 def _require_single(names: Sequence[str], form: Format) -> None:

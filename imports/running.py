@@ -9,6 +9,7 @@ the shelf has moved meanwhile (a film is gone, a title taken), the batch is begu
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from django.utils import timezone
 
@@ -52,19 +53,23 @@ def carry_on(
     ends_at = time.monotonic() + seconds
     entries: Sequence[Found] = ()
     while (source := Import.objects.filter(pk=import_id).first()) and source.is_active:
-        if time.monotonic() >= ends_at:
-            return True
         if source.status == Import.Status.UNDOING:
             report(undo_batch(source, BATCH_ROWS))
-            continue
-        entries = entries or Found.all_of(source.sheet())
-        first = source.rows_done
-        try:
-            do_batch(source, entries[first : first + BATCH_ROWS])
-        except Overtaken:
-            continue
-        report(min(first + BATCH_ROWS, source.row_count))
+        else:
+            entries = entries or Found.all_of(source.sheet())
+            report(_next_batch(source, entries))
+        if time.monotonic() >= ends_at:
+            return Import.objects.active().filter(pk=import_id).exists()
     return False
+
+
+def _next_batch(source: Import, entries: Sequence[Found]) -> int:
+    """Do the next rows, unless another does; give how many are done at least."""
+    first = source.rows_done
+    with suppress(Overtaken):
+        do_batch(source, entries[first : first + BATCH_ROWS])
+        return min(first + BATCH_ROWS, source.row_count)
+    return first
 
 
 def do_batch(source: Import, rows: Sequence[Found]) -> None:
@@ -184,7 +189,8 @@ class Writer:
         value, rated_at = found.entry.value or 0, found.entry.rated_at
         rating = self.ratings.get(film)
         if rating is None:
-            rating = Rating(user_id=self.source.user_id, movie_id=row.movie_id)
+            # On a dry run there may be no film; then it is not saved.
+            rating = Rating(user_id=self.source.user_id, movie_id=row.movie_id or 0)
             rating.created_at = rated_at or self.now
             row.rating_change = Change.ADDED
             self.ratings[film] = rating
@@ -215,7 +221,7 @@ class Writer:
         row.reviewed_at = found.entry.rated_at or self.now
         review = Review(
             user_id=self.source.user_id,
-            movie_id=row.movie_id,
+            movie_id=row.movie_id or 0,
             content=found.entry.content,
             created_at=row.reviewed_at,
             updated_at=row.reviewed_at,

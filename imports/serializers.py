@@ -1,6 +1,6 @@
 """The JSON of an import and of its report, and the form that begins one."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.conf import settings
@@ -36,7 +36,7 @@ class SwitchField(SpellingOutChoiceField):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(choices=[*SWITCH], **kwargs)
 
-    def to_internal_value(self, data: Any) -> bool:
+    def to_internal_value(self, data: Any) -> bool:  # type: ignore[override]  # from text
         return SWITCH[super().to_internal_value(data)]
 
 
@@ -76,7 +76,7 @@ class CountsSerializer(CamelCaseSerializer):
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
         return {name: serializers.IntegerField(min_value=0) for name in self.names}
 
-    names = COUNTS
+    names: Sequence[str] = COUNTS
 
     def to_representation(self, instance: dict[str, int]) -> dict[str, int]:
         return {name: instance.get(name, 0) for name in self.names}

@@ -96,7 +96,8 @@ def _reviews(
 
 def _films(user_id: int, rows: Rows, locked: Sequence[int], counts: Counter[str]) -> None:
     """Remove the films that were added and that nobody has done anything with."""
-    added = {row.movie_id for row in rows if row.outcome == Outcome.CREATED} & set(locked)
+    created = {row.movie_id for row in rows if row.outcome == Outcome.CREATED}
+    added = [pk for pk in locked if pk in created]
     there = Movie.objects.filter(pk__in=added)
     unused = there.filter(version=1, created_by=user_id, ratings=None, reviews=None)
     ids = list(unused.values_list("pk", flat=True))

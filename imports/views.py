@@ -35,6 +35,7 @@ class OwnImportsView(ApiView):
 
     serializer_class: type[BaseSerializer[Any]] = ImportSerializer
     permission_classes = (IsAuthenticated,)
+    lookup_url_kwarg = "import_id"
     personal = True
 
     def get_queryset(self) -> ImportQuerySet:
@@ -92,7 +93,7 @@ class ImportView(OwnImportsView):
         parameters=[ReportParams, *NumberedPagination().get_schema_operation_parameters(None)],  # type: ignore[arg-type, list-item]  # plain parameters
         responses=ImportSerializer,
     )
-    def get(self, request: Request, pk: int) -> Response:
+    def get(self, request: Request, import_id: int) -> Response:
         """`report` is a list of rows in the order of the file; `outcome` chooses among them."""
         source, asked = self.get_object(), ReportParams.parse(request)
         rows = source.rows.in_order()
@@ -103,7 +104,7 @@ class ImportView(OwnImportsView):
         return Response({**self.get_serializer(source).data, "report": report.data})
 
     @extend_schema(responses={202: ImportSerializer})
-    def delete(self, request: Request, pk: int) -> Response:
+    def delete(self, request: Request, import_id: int) -> Response:
         """Undo it, in the background; an import that runs is stopped first.
 
         What was changed by hand since then stays. Again: 202, and nothing more is done.
@@ -117,6 +118,6 @@ class ImportReportView(OwnImportsView):
     renderer_classes = (CSVRenderer,)
 
     @extend_schema(operation_id="imports_report_retrieve", responses=CSV_ANSWER)
-    def get(self, request: Request, pk: int) -> FileResponse:
+    def get(self, request: Request, import_id: int) -> FileResponse:
         source = self.get_object()
         return csv_file(f"import-{source.pk}.csv", HEADER, lines(source))

@@ -108,7 +108,7 @@ def test_the_number_of_queries_does_not_grow_with_the_rows(
     client = api.as_(user)
 
     # Who asks, savepoint, six parts, savepoint.
-    with django_assert_num_queries(9):
+    with django_assert_num_queries(10):
         response = client.get("/users/me/export")
 
     assert len(json.loads(response.getvalue())["ratings"]) == rows

@@ -11,7 +11,7 @@ RETURN left(coalesce(nullif(btrim(
     regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(
         folded COLLATE "C",
         '\\s*\\((18|19|20)[0-9]{{2}}\\)\\s*$', ''),
-        '^(.+), ({ARTICLES})$', '\\1'),
+        '^(.+), ({ARTICLES}|l[''’])$', '\\1'),
         '^({ARTICLES}) +(?=[^ ])|^l[''’](?=[^ ])', ''),
         ' *& *', ' and ', 'g'),
         '[''’‘`´]', '', 'g'),

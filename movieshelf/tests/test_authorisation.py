@@ -9,6 +9,7 @@ from django.db import transaction
 
 from accounts.models import Session, User
 from accounts.tests.factories import PASSWORD, AdminFactory, UserFactory
+from imports.models import Import
 from media.models import Media
 from media.tests.pictures import png
 from movies.models import Movie
@@ -24,6 +25,7 @@ pytestmark = pytest.mark.django_db
 EVERYBODY = (200, 200, 200, 200)
 LOGGED_IN = (401, 200, 200, 200)
 IMAGE = png((16, 16))
+RATINGS = b"Date,Name,Year,Letterboxd URI,Rating\n"
 
 # An operation, what is sent, and the status for somebody unknown, a stranger, the owner, an admin.
 # The owner added the film and wrote its rating, its review and its login.
@@ -75,6 +77,11 @@ MATRIX: list[Row] = [
     ("patch", "/reviews/<id:pk>", {"hidden": True}, (401, 403, 403, 200)),
     ("delete", "/reviews/<id:pk>", None, (401, 403, 204, 204)),
     ("post", "/reviews/<id:pk>/report", {"reason": "spam"}, (401, 201, 400, 201)),
+    ("get", "/imports", None, LOGGED_IN),
+    ("post", "/imports", RATINGS, (401, 202, 202, 202)),
+    ("get", "/imports/<id:import_id>", None, (401, 404, 200, 404)),
+    ("get", "/imports/<id:import_id>/report.csv", None, (401, 404, 200, 404)),
+    ("delete", "/imports/<id:import_id>", None, (401, 404, 202, 404)),
     ("get", "/media/limits", None, EVERYBODY),
     ("get", "/media/<uuid:image>", None, EVERYBODY),
     ("get", "/healthz", None, EVERYBODY),
@@ -94,6 +101,7 @@ class Story(NamedTuple):
     review: Review
     session: Session
     image: Media
+    source: Import
 
 
 @pytest.fixture
@@ -104,7 +112,10 @@ def story(api) -> Story:
     RatingFactory(movie=movie, user=owner, value=5)
     review = ReviewFactory(movie=movie, user=owner)
     session = Session.objects.start(owner, user_agent="elsewhere", ip="192.0.2.1")
-    return Story(owner, UserFactory(), AdminFactory(), movie, review, session, image)
+    source = Import.objects.create(
+        user=owner, format="imdb_ratings", row_count=0, status=Import.Status.DONE
+    )
+    return Story(owner, UserFactory(), AdminFactory(), movie, review, session, image, source)
 
 
 def send(api, story: Story, who: str, row: Row) -> Any:
@@ -117,9 +128,12 @@ def send(api, story: Story, who: str, row: Row) -> Any:
     path = path.replace("<id:pk>", str(story.movie.pk)).replace(
         "<id:movie_id>", str(story.movie.pk)
     )
+    path = path.replace("<id:import_id>", str(story.source.pk))
     client = api if who == "anonymous" else api.as_(getattr(story, who))
     if body is IMAGE:
         return client.upload(path, IMAGE)
+    if body is RATINGS:
+        return client.upload(path, RATINGS, field="file")
     data = "" if body is None else json.dumps(body)
     return client.generic(verb.upper(), path, data, content_type="application/json")
 
@@ -134,6 +148,7 @@ def rows_of_the_owner(story: Story) -> list[Any]:
             (Review, story.review.pk),
             (Session, story.session.pk),
             (Media, story.image.pk),
+            (Import, story.source.pk),
         )
     ] + [list(Rating.objects.filter(user=story.owner).values())]
 

@@ -18,6 +18,7 @@ def test_what_is_done_again_and_again_is_a_periodic_job():
         "accounts.sweep_sessions",
         "api.sweep_idempotency_keys",
         "movieshelf.check_numbers",
+        "imports.sweep",
     }
 
 
