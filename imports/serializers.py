@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.conf import settings
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from imports.models import COUNTS, UNDONE_COUNTS, Import, Row
@@ -30,6 +32,7 @@ class ImportParser(FileParser):
         return int(settings.IMPORT_MAX_BYTES)
 
 
+@extend_schema_field(OpenApiTypes.BOOL)
 class SwitchField(SpellingOutChoiceField):
     """`true` or `false` in a form or a query."""
 
@@ -172,6 +175,26 @@ class RowSerializer(CamelCaseModelSerializer[Row]):
     def get_review(self, row: Row) -> str | None:
         """`added`, or `unchanged` where one has written the same about the film."""
         return row.review_change or None
+
+
+class ReportSerializer(CamelCaseSerializer):
+    """A page of the report, in the order of the file."""
+
+    items = RowSerializer(many=True)
+    page = serializers.IntegerField()
+    page_size = serializers.IntegerField()
+    total = serializers.IntegerField()
+    total_pages = serializers.IntegerField()
+
+
+class ReportedImportSerializer(ImportSerializer):
+    """An import, with a page of its report."""
+
+    report = ReportSerializer()
+
+    class Meta(ImportSerializer.Meta):
+        fields = (*ImportSerializer.Meta.fields, "report")
+        read_only_fields = fields
 
 
 class ReportParams(QuerySerializer):

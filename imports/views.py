@@ -18,6 +18,7 @@ from imports.serializers import (
     ImportFormSerializer,
     ImportParser,
     ImportSerializer,
+    ReportedImportSerializer,
     ReportParams,
     RowSerializer,
     Switches,
@@ -25,7 +26,7 @@ from imports.serializers import (
 from media.uploads import room_for_one_more
 from movieshelf.api.ceilings import IMPORTS, WRITES
 from movieshelf.api.idempotency import idempotent, takes_idempotency_key
-from movieshelf.api.pagination import NumberedPagination
+from movieshelf.api.pagination import PageParams
 from movieshelf.api.spreadsheets import CSV_ANSWER, CSVRenderer, csv_file
 from movieshelf.api.views import ApiView
 
@@ -89,10 +90,7 @@ class ImportView(OwnImportsView):
 
     error_statuses: ClassVar = {"DELETE": (409,)}
 
-    @extend_schema(
-        parameters=[ReportParams, *NumberedPagination().get_schema_operation_parameters(None)],  # type: ignore[arg-type, list-item]  # plain parameters
-        responses=ImportSerializer,
-    )
+    @extend_schema(parameters=[ReportParams, PageParams], responses=ReportedImportSerializer)
     def get(self, request: Request, import_id: int) -> Response:
         """`report` is a list of rows in the order of the file; `outcome` chooses among them."""
         source, asked = self.get_object(), ReportParams.parse(request)

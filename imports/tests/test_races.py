@@ -43,9 +43,7 @@ def test_members_who_import_the_same_films_and_one_who_rates_them_lose_nothing(a
     orders = (titles, titles[::-1], titles[40:] + titles[:40])
     sources = [
         started(api, member, order, createMissing="true")
-        for member, order in zip(
-            members, (titles, titles[::-1], titles[40:] + titles[:40]), strict=True
-        )
+        for member, order in zip(members, orders, strict=True)
     ]
     by_hand = UserFactory()
 
