@@ -100,7 +100,7 @@ class ImportSerializer(CamelCaseModelSerializer[Import]):
 
     class Meta:
         model = Import
-        fields = (
+        fields: tuple[str, ...] = (
             "id",
             "format",
             "status",
