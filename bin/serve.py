@@ -24,7 +24,8 @@ HOST = "127.0.0.1"
 PID_FILES = Path(".data/run")
 # Carries the root of the clone, in the environment of a server and of its workers.
 MARKER = "MOVIESHELF_SERVER_OF"
-STOP_SECONDS = 20.0
+# Longer than movieshelf.serving lets requests finish.
+STOP_SECONDS = 35.0
 
 
 def main(action: str) -> None:
@@ -48,20 +49,12 @@ def serve(port: int, workers: int) -> None:
     # The server takes over this very process, and with it the lock and the pid.
     os.set_inheritable(pid_file, True)
     os.environ |= {MARKER: str(Path.cwd()), "WEB_PROCESSES": str(workers)}
+    # Nobody balances between us and another.
+    os.environ.setdefault("DRAIN_SECONDS", "0")
     # The background work goes on beside it, and ends with it.
     subprocess.Popen([sys.executable, "manage.py", "worker", "--with-parent"])
-    os.execv(sys.executable, [sys.executable, *granian(port, workers)])
-
-
-def granian(port: int, workers: int) -> list[str]:
-    # Threads wait: for the database, for slow clients, uploads for a decoder. MEDIA_UPLOADS_AT_ONCE
-    # leaves some of them to readers.
-    return [
-        *("-m", "granian", "--interface", "wsgi", "movieshelf.wsgi:application"),
-        *("--host", HOST, "--port", str(port), "--workers", str(workers)),
-        *("--blocking-threads", "16", "--http", "1", "--no-ws"),
-        *("--respawn-failed-workers", "--workers-kill-timeout", "10"),
-    ]
+    server = ["-m", "movieshelf.serving", "--host", HOST, "--port", str(port)]
+    os.execv(sys.executable, [sys.executable, *server])
 
 
 def prepare() -> None:

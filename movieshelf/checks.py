@@ -1,5 +1,6 @@
 """What production refuses to start with, in one place for the start and for `check --deploy`."""
 
+import ipaddress
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -43,8 +44,20 @@ def unsafe_settings(settings: Mapping[str, Any]) -> Iterator[str]:
     for name, rate in settings.items():
         if name.startswith("RATELIMIT_") and isinstance(rate, str) and not RATE.fullmatch(rate):
             yield f"{name} must be a rate such as 20/m: a number by s, m, h or d."
+    if settings["METRICS_TOKEN"]:
+        yield from _key_problems("METRICS_TOKEN", settings["METRICS_TOKEN"])
+    if not all(map(_is_network, settings["METRICS_NETWORKS"])):
+        yield "METRICS_NETWORKS must hold networks such as 10.0.0.0/8."
     if settings["WEB_PROCESSES"] > 1 and not settings["REDIS_URL"]:
         yield "REDIS_URL is empty: several processes (WEB_PROCESSES) need a shared Valkey or Redis."
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _key_problems(name: str, key: str) -> Iterator[str]:

@@ -32,6 +32,9 @@ env = environ.Env(  # type: ignore[no-untyped-call]  # django-environ has no typ
     CORS_ALLOWED_ORIGINS=(list, []),
     TRUSTED_PROXIES=(int, 0),
     WEB_PROCESSES=(int, 2),
+    DRAIN_SECONDS=(float, 5.0),
+    METRICS_TOKEN=(str, ""),
+    METRICS_NETWORKS=(list, []),
     RATELIMIT_ENABLE=(bool, True),
     RATELIMIT_REGISTER_IP=(str, "20/m"),
     RATELIMIT_REGISTER_ACCOUNT=(str, "10/m"),
@@ -84,6 +87,7 @@ SECRET_KEY = env("SECRET_KEY")
 ALLOWED_HOSTS = env("ALLOWED_HOSTS") or (["127.0.0.1", "localhost", "[::1]"] if DEBUG else [])
 READ_ONLY = env("READ_ONLY")
 WEB_PROCESSES = env("WEB_PROCESSES")
+DRAIN_SECONDS = env("DRAIN_SECONDS")
 
 # --- What it is made of -------------------------------------------------------------------------
 
@@ -318,6 +322,10 @@ CORS_EXPOSE_HEADERS = [
     "X-Request-Id",
     "Idempotent-Replayed",
 ]
+
+# Nobody by default; with DEBUG, this machine.
+METRICS_TOKEN = env("METRICS_TOKEN")
+METRICS_NETWORKS = env("METRICS_NETWORKS") or (["127.0.0.0/8", "::1"] if DEBUG else [])
 
 # --- What every answer says to the browser ------------------------------------------------------
 

@@ -21,6 +21,7 @@ from movieshelf.admin_login import admin_login
 from movieshelf.converters import IdConverter
 from movieshelf.docs import DocsView, OpenAPIView
 from movieshelf.health import healthz, readyz
+from movieshelf.scraping import MetricsView
 from ratings.mine import OwnRatingsView
 from ratings.views import MovieRatingView
 from reviews.reporting import MovieReportView, ReviewReportView
@@ -65,6 +66,7 @@ urlpatterns = [
     path("media/<uuid:pk>", serve_media),
     path("healthz", healthz),
     path("readyz", readyz),
+    path("metrics", MetricsView.as_view()),
     path("openapi.json", OpenAPIView.as_view(), name="openapi"),
     path("docs", DocsView.as_view()),
     path("admin", RedirectView.as_view(url="/admin/")),

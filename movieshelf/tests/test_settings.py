@@ -27,6 +27,8 @@ SAFE: dict[str, Any] = {
     "TRUSTED_PROXIES": 0,
     "WEB_PROCESSES": 2,
     "REDIS_URL": "redis://127.0.0.1:6379/0",
+    "METRICS_TOKEN": "",
+    "METRICS_NETWORKS": ["10.0.0.0/8", "::1"],
     "RATELIMIT_ENABLE": True,
     "RATELIMIT_LOGIN_IP": "20/m",
 }
@@ -69,6 +71,9 @@ def test_safe_settings_have_no_problem():
         ("CORS_ALLOWED_ORIGINS", ["https://*.example"]),
         ("COOKIE_SAMESITE", "strict"),
         ("TRUSTED_PROXIES", -1),
+        ("METRICS_TOKEN", "short"),
+        ("METRICS_NETWORKS", ["10.0.0.1/8"]),
+        ("METRICS_NETWORKS", ["everybody"]),
         ("RATELIMIT_LOGIN_IP", "20 a minute"),
         ("RATELIMIT_LOGIN_IP", ""),
         ("REDIS_URL", ""),
