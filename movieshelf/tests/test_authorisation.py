@@ -86,6 +86,7 @@ MATRIX: list[Row] = [
     ("get", "/media/<uuid:image>", None, EVERYBODY),
     ("get", "/healthz", None, EVERYBODY),
     ("get", "/readyz", None, EVERYBODY),
+    ("get", "/metrics", None, (401, 401, 401, 401)),
     ("get", "/openapi.json", None, EVERYBODY),
     ("get", "/docs", None, EVERYBODY),
 ]
