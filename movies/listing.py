@@ -1,14 +1,17 @@
 """The shelf as a list: which films, in which order, on which page, and how many there are."""
 
-from typing import Any
+from decimal import Decimal
+from typing import Any, cast
 
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.postgres.search import TrigramWordSimilarity
 from django.db import models
-from django.db.models import F
+from django.db.models import Q
 
 from accounts.models import User
+from movies.marks import START, Place, Span, find_page
 from movies.models import Movie, MovieQuerySet, StarCount
+from movies.orders import ORDERS, Order
 from movies.titles import search_fold
 from movieshelf.api.errors import AuthFailed
 from movieshelf.api.fields import DigitsField, SpellingOutChoiceField, TextField
@@ -18,6 +21,8 @@ MAX_QUERY_LENGTH = 200
 # A typo is guessed at from three characters on, and twenty guesses are enough.
 MIN_FUZZY_LENGTH = 3
 MAX_FUZZY = 20
+# Up to here a page is walked to from the front of its order, every film read on the way.
+NEAR = 300
 
 
 class Scope(models.TextChoices):
@@ -26,21 +31,6 @@ class Scope(models.TextChoices):
     NOT_MINE = "not_mine"
 
 
-NEWEST_FIRST = (F("created_at").desc(), F("pk").desc())
-# The numbers' row repeats `created_at`, so that each of these orders is one index of that row.
-NEWEST_STATS_FIRST = (F("stats__created_at").desc(), F("stats__movie").desc())
-ORDERS: dict[str, tuple[Any, ...]] = {
-    "uploaded_desc": NEWEST_FIRST,
-    "reviews_desc": (F("stats__review_count").desc(), *NEWEST_STATS_FIRST),
-    "rating_desc": (
-        F("stats__average_rating").desc(),
-        F("stats__rating_count").desc(),
-        *NEWEST_STATS_FIRST,
-    ),
-    "release_desc": (F("release_date").desc(nulls_last=True), *NEWEST_FIRST),
-    "release_asc": (F("release_date").asc(nulls_last=True), *NEWEST_FIRST),
-    "rank": (F("stats__score").desc(nulls_last=True), *NEWEST_STATS_FIRST),
-}
 ALIASES = {"latest": "uploaded_desc", "reviews": "reviews_desc", "top": "rating_desc"}
 
 
@@ -66,7 +56,7 @@ class MovieList:
         self.stars: int = asked["stars"]
         self.scope: str = asked["scope"]
         self.viewer = viewer
-        self.filtered = in_scope(Movie.objects.rated_at_least(self.stars), self.scope, viewer)
+        self.filtered = Movie.objects.filter(self._only(Movie))
         self.is_fuzzy = False
 
     def total(self) -> int:
@@ -81,21 +71,67 @@ class MovieList:
         return len(self._closest)
 
     def __getitem__(self, page: slice) -> MovieQuerySet:
+        films = Movie.objects.with_stats()
         if self.is_fuzzy:
             ids = self._closest[page]
             order = models.Case(*(models.When(pk=pk, then=i) for i, pk in enumerate(ids)))
-            return Movie.objects.with_stats().filter(pk__in=ids).order_by(order)
-        films = self.filtered.titled_like(self.folded).with_stats()
-        return films.order_by(*ORDERS[self.sort])[page]
+            return films.filter(pk__in=ids).order_by(order)
+        films = films.order_by(*self.order.of_films())
+        if self._is_near(page.stop):
+            return films.filter(self._only(Movie)).titled_like(self.folded)[page]
+        return films.filter(pk__in=self._ids_far_out(page.start, page.stop - page.start))
+
+    @property
+    def order(self) -> Order:
+        return ORDERS[self.sort]
+
+    def _is_near(self, end: int) -> bool:
+        """Tell whether the page is found by walking its order from the front.
+
+        So it is where every film counts. Where few do, they may all stand at the far end.
+        """
+        if self.folded or self.scope == Scope.MINE:
+            return True
+        return end <= NEAR and not (self.stars and self.sort != "rating_desc")
+
+    def _ids_far_out(self, offset: int, limit: int) -> list[int]:
+        """Find a page's films on the index first, from a mark on it where there is one."""
+        place = find_page(
+            self.sort,
+            # The best rated are the first in their own order, so there is nothing to pass over.
+            stars=0 if self.sort == "rating_desc" else self.stars,
+            offset=offset,
+            limit=limit,
+            but_not=self.viewer.pk if self.scope == Scope.NOT_MINE else None,
+        )
+        place = place or Place(offset, [Span(START, None)])
+        return self.order.walk(place, limit, self._only(self.order.model))
 
     def _total_of_shelf(self) -> int:
         """Count without looking at more films than the viewer's own."""
         if self.scope == Scope.MINE:
             return self.filtered.count()
-        mine = in_scope(Movie.objects.rated_at_least(self.stars), Scope.MINE, self.viewer)
-        return StarCount.objects.films_of_at_least(
-            self.stars, but_not=mine if self.scope == Scope.NOT_MINE else None
-        )
+        mine = None
+        if self.scope == Scope.NOT_MINE:
+            mine = Movie.objects.rated_at_least(self.stars).added_by(cast(User, self.viewer))
+        return StarCount.objects.films_of_at_least(self.stars, but_not=mine)
+
+    def _only(self, model: type[models.Model]) -> Q:
+        """Say which films the list has, of films or of their numbers."""
+        film, stats = ("", "stats__") if model is Movie else ("movie__", "")
+        only = Q()
+        if self.stars and self.sort == "rating_desc":
+            # The same films, as a range of the index that gives their order.
+            lowest = Decimal(self.stars) - Decimal("0.5")
+            only &= Q((f"{stats}average_rating__gte", lowest))
+        elif self.stars:
+            only &= Q((f"{stats}stars__gte", self.stars))
+        mine = Q((f"{film}created_by", self.viewer.pk))
+        if self.scope == Scope.MINE:
+            only &= mine
+        if self.scope == Scope.NOT_MINE:
+            only &= Q((f"{film}created_by", None)) | ~mine
+        return only
 
     def _may_be_a_typo(self) -> bool:
         return (
@@ -105,13 +141,9 @@ class MovieList:
     def _find_closest(self) -> list[int]:
         return list(
             self.filtered.filter(title_search__trigram_word_similar=self.folded)
-            .order_by(TrigramWordSimilarity(self.folded, "title_search").desc(), *NEWEST_FIRST)
+            .order_by(
+                TrigramWordSimilarity(self.folded, "title_search").desc(),
+                *ORDERS["uploaded_desc"].of_films(),
+            )
             .values_list("pk", flat=True)[:MAX_FUZZY]
         )
-
-
-def in_scope(films: MovieQuerySet, scope: str, viewer: User | AnonymousUser) -> MovieQuerySet:
-    """Narrow to the viewer's own films, or to all others."""
-    if viewer.is_anonymous or scope == Scope.ALL:
-        return films
-    return films.added_by(viewer) if scope == Scope.MINE else films.not_added_by(viewer)

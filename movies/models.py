@@ -14,6 +14,7 @@ from django.db.models.functions import Cast, Coalesce, NullIf, Round
 from django.utils import timezone
 
 from accounts.models import User
+from movies.marks import Move, PageMarks
 from movies.titles import search_fold, title_key
 from movies.versions import require_version
 from movieshelf.api.errors import Conflict, NotFound, constraint_raises
@@ -22,6 +23,8 @@ from trail.models import Act, Verb
 
 if TYPE_CHECKING:
     from ratings.models import Rating
+
+__all__ = ("Move", "Movie", "MovieStats", "PageMarks", "StarCount")
 
 MAX_TITLE_LENGTH = 200
 MAX_SYNOPSIS_LENGTH = 5_000
@@ -50,6 +53,21 @@ PRIOR = {"mean": PRIOR_SUM / PRIOR_WEIGHT, "weight": PRIOR_WEIGHT}
 # Two different means of up to 30 million ratings each differ by more than this many decimals.
 AVERAGE_DECIMALS = 15
 SCORE_DECIMALS = 3
+
+
+# What the lists are sorted by where the column itself would have nulls, or run against the others:
+# so that each order is one direction of one index, and a place in it one comparison of rows.
+LATEST_RELEASE = Func(
+    F("release_date"),
+    template="COALESCE(%(expressions)s - DATE '2000-01-01', -10000000)",
+    output_field=models.IntegerField(),
+)
+EARLIEST_RELEASE = Func(
+    F("release_date"),
+    template="COALESCE(DATE '2000-01-01' - %(expressions)s, -10000000)",
+    output_field=models.IntegerField(),
+)
+UNRATED_LAST = Value(Decimal(-1))
 
 
 class TitleTaken(Conflict):
@@ -94,9 +112,6 @@ class MovieQuerySet(models.QuerySet["Movie"]):
 
     def added_by(self, user: User) -> Self:
         return self.filter(created_by=user)
-
-    def not_added_by(self, user: User) -> Self:
-        return self.filter(Q(created_by=None) | ~Q(created_by=user))
 
     def require(self, pk: int) -> None:
         """Raise NotFound unless there is this film."""
@@ -181,16 +196,13 @@ class Movie(models.Model):
         indexes = (
             models.Index(F("created_at").desc(), F("id").desc(), name="movie_uploaded"),
             models.Index(
-                F("release_date").desc(nulls_last=True),
-                F("created_at").desc(),
-                F("id").desc(),
-                name="movie_release_desc",
+                LATEST_RELEASE.desc(), F("created_at").desc(), F("id").desc(), name="movie_latest"
             ),
             models.Index(
-                F("release_date").asc(nulls_last=True),
+                EARLIEST_RELEASE.desc(),
                 F("created_at").desc(),
                 F("id").desc(),
-                name="movie_release_asc",
+                name="movie_earliest",
             ),
             models.Index(
                 "created_by", F("created_at").desc(), F("id").desc(), name="movie_of_member"
@@ -221,13 +233,17 @@ class Movie(models.Model):
         old_key = self.title_key
         self.derive_keys()
         if not is_new:
+            if "release_date" in (kwargs.get("update_fields") or ()):
+                Movie.objects.lock(self.pk)
             self.updated_at = timezone.now()
             self.version = F("version") + 1
             if old_key != self.title_key:
                 reserve_titles(old_key, self.title_key)
         self._save_row(**kwargs)
         if is_new:
-            self.stats = MovieStats.objects.create(movie=self, created_at=self.created_at)
+            self.stats = MovieStats.objects.create(
+                movie=self, created_at=self.created_at, release_date=self.release_date
+            )
 
     def _save_row(self, **kwargs: Any) -> None:
         for is_last_try in (False, True):
@@ -254,6 +270,8 @@ class Movie(models.Model):
         `if_match` holds the ETags one of which must name the current edit; `by` is the moderator
         who edits, where it is not the owner. Raises NotFound, PreconditionFailed, TitleTaken.
         """
+        if "release_date" in fields:
+            Movie.objects.lock(self.pk)  # its numbers have the date too, and are locked first
         movie = Movie.objects.with_stats().lock_row(self.pk)
         if if_match is not None:
             require_version(movie, if_match)
@@ -294,8 +312,8 @@ def reserve_titles(*keys: str) -> None:
         )
 
 
-# The index `stats_score` keeps films in this order, from the last to the first.
-RANK_ORDER = Tuple(F("score"), F("created_at"), F("movie"))
+# The index `stats_rank` keeps films in this order, from the last to the first.
+RANK_ORDER = Tuple(Coalesce("score", UNRATED_LAST), F("created_at"), F("movie"))
 
 
 class MovieStatsQuerySet(models.QuerySet["MovieStats"]):
@@ -313,13 +331,14 @@ class MovieStatsQuerySet(models.QuerySet["MovieStats"]):
     def just_above(self, stats: "MovieStats") -> "MovieStats | None":
         """Give the film that stands before this one in the order of `rank`, None at the top."""
         higher = TupleGreaterThan(RANK_ORDER, (stats.score, stats.created_at, stats.pk))
-        upwards = (F("score").asc(nulls_first=True), F("created_at").asc(), F("movie").asc())
+        upwards = (Coalesce("score", UNRATED_LAST).asc(), F("created_at").asc(), F("movie").asc())
         return self.filter(higher).select_related("movie").order_by(*upwards).first()
 
     def just_below(self, stats: "MovieStats") -> "MovieStats | None":
         """Give the film that stands after this one in the order of `rank`, None for the last."""
         lower = TupleLessThan(RANK_ORDER, (stats.score, stats.created_at, stats.pk))
-        downwards = (F("score").desc(nulls_last=True), F("created_at").desc(), F("movie").desc())
+        best_first = Coalesce("score", UNRATED_LAST).desc()
+        downwards = (best_first, F("created_at").desc(), F("movie").desc())
         return self.filter(lower).select_related("movie").order_by(*downwards).first()
 
     def move_rating(self, movie_id: int, *, old: int | None, new: int | None) -> None:
@@ -409,13 +428,15 @@ class MovieStats(models.Model):
 
     They stand apart from Movie because a rating would otherwise rewrite every index of the film's
     row, the title's trigrams included. Nobody ever writes an average. `created_at` is the film's
-    (it never changes), so that each order ends on its own index.
+    (it never changes), so that each order ends on its own index, and so is `release_date`, which a
+    trigger keeps: what moves a film in any list is a change of this one row (movies/marks.py).
     """
 
     movie = models.OneToOneField(
         Movie, primary_key=True, on_delete=models.DB_CASCADE, related_name="stats"
     )
     created_at = models.DateTimeField(editable=False)
+    release_date = models.DateField(null=True, editable=False)
     rating_1 = models.PositiveIntegerField(default=0, editable=False)
     rating_2 = models.PositiveIntegerField(default=0, editable=False)
     rating_3 = models.PositiveIntegerField(default=0, editable=False)
@@ -491,10 +512,10 @@ class MovieStats(models.Model):
                 name="stats_average",
             ),
             models.Index(
-                F("score").desc(nulls_last=True),
+                Coalesce("score", UNRATED_LAST).desc(),
                 F("created_at").desc(),
                 F("movie").desc(),
-                name="stats_score",
+                name="stats_rank",
             ),
         )
 

@@ -2,7 +2,8 @@
 
 A rating can shift half the catalogue's ranks, so no rank is stored. A film's rank is one more than
 the number of films with a higher score; scores have three decimals, so there are at most 4,001 of
-them, and one grouped index-only scan counts them all (architecture.md).
+them. Their counts are kept beside the page marks (movies/marks.py); without those, one grouped scan
+counts them all.
 """
 
 import threading
@@ -18,6 +19,7 @@ from django.conf import settings
 from django.core.cache import cache
 from django.db.models import Count
 
+from movies.marks import films_by_score
 from movies.models import MovieStats
 
 THOUSANDTHS = 1000
@@ -123,16 +125,21 @@ def ranks_for(context: Mapping[str, Any]) -> Ranks:
 def read_ranks() -> Ranks:
     """Count the films of each score now, and add up."""
     read_at, got_at = time.time(), time.monotonic()
-    films = array("q", bytes(8 * (HIGHEST + 1)))
-    rows = MovieStats.objects.exclude(score=None).order_by().values_list("score")
-    for score, count in rows.annotate(count=Count("pk")):
-        films[int(score * THOUSANDTHS)] = count
+    films = films_by_score() or _counted_now()
     by_score = array("q", films)
     higher = 0
     for thousandths in range(HIGHEST, -1, -1):
         by_score[thousandths] = higher + 1
         higher += films[thousandths]
     return Ranks(by_score, read_at, age_when_got=0.0, got_at=got_at)
+
+
+def _counted_now() -> array[int]:
+    films = array("q", bytes(8 * (HIGHEST + 1)))
+    rows = MovieStats.objects.exclude(score=None).order_by().values_list("score")
+    for score, count in rows.annotate(count=Count("pk")):
+        films[int(score * THOUSANDTHS)] = count
+    return films
 
 
 def _shared() -> Ranks | None:

@@ -53,7 +53,7 @@ class Drift(NamedTuple):
             for name, held, actual in zip(COLUMNS, self.held, self.actual, strict=True)
             if held != actual
         ]
-        return f"film {self.movie_id}: {', '.join(wrong) or 'was uploaded at another time'}"
+        return f"film {self.movie_id}: {', '.join(wrong) or 'holds other dates'}"
 
     @property
     def row_count(self) -> int:
@@ -119,8 +119,8 @@ def drifted_films(movie_id: int | None = None) -> Iterator[Drift]:
             SELECT film.id, stats.movie_id IS NULL, {held}, {_actual()}
             FROM {_counted(only="TRUE" if movie_id is None else "movie_id = %(movie_id)s")}
             LEFT JOIN movies_moviestats stats ON stats.movie_id = film.id
-            WHERE {wanted} AND (stats.created_at, {held})
-                IS DISTINCT FROM (film.created_at, {_actual()})
+            WHERE {wanted} AND (stats.created_at, stats.release_date, {held})
+                IS DISTINCT FROM (film.created_at, film.release_date, {_actual()})
             ORDER BY film.id
             """,
             {"movie_id": movie_id},
@@ -190,7 +190,8 @@ def write_as_counted(drifts: Sequence[Drift]) -> set[int]:
         cursor.execute(
             f"""
             UPDATE movies_moviestats stats
-            SET created_at = film.created_at, {", ".join(f"{n} = news.{n}" for n in COLUMNS)}
+            SET created_at = film.created_at, release_date = film.release_date,
+                {", ".join(f"{n} = news.{n}" for n in COLUMNS)}
             FROM unnest({", ".join(["%s::bigint[]"] * len(columns))})
                 AS news (movie_id, {", ".join((*seen, *COLUMNS))})
             JOIN movies_movie film ON film.id = news.movie_id
@@ -207,14 +208,16 @@ def write_as_counted(drifts: Sequence[Drift]) -> set[int]:
 def count_again(ids: Sequence[int]) -> None:
     """Write what the rows of these films say, counted under their locks."""
     list(MovieStats.objects.filter(pk__in=ids).locked_in_order())
-    news = ", ".join(f"{name} = excluded.{name}" for name in ("created_at", *COLUMNS))
+    news = ", ".join(
+        f"{name} = excluded.{name}" for name in ("created_at", "release_date", *COLUMNS)
+    )
     with connection.cursor() as cursor:
         _take_time(cursor)
         # A statement of its own: it sees what the locks waited for.
         cursor.execute(
             f"""
-            INSERT INTO movies_moviestats (movie_id, created_at, {", ".join(COLUMNS)})
-            SELECT film.id, film.created_at, {_actual()}
+            INSERT INTO movies_moviestats (movie_id, created_at, release_date, {", ".join(COLUMNS)})
+            SELECT film.id, film.created_at, film.release_date, {_actual()}
             FROM {_counted(only="movie_id = ANY(%(ids)s)")}
             WHERE film.id = ANY(%(ids)s)
             ON CONFLICT (movie_id) DO UPDATE SET {news}

@@ -294,8 +294,9 @@ def count_opinions() -> None:
     ours, theirs = (", ".join(f"{t}.{c}" for c in columns) for t in ("stats", "excluded"))
     run(
         f"""
-        INSERT INTO movies_moviestats AS stats (movie_id, created_at, {", ".join(columns)})
-        SELECT film.id, film.created_at, {counted}
+        INSERT INTO movies_moviestats AS stats
+            (movie_id, created_at, release_date, {", ".join(columns)})
+        SELECT film.id, film.created_at, film.release_date, {counted}
         FROM movies_movie film
         LEFT JOIN (
             SELECT movie_id, {values} FROM ratings_rating GROUP BY movie_id

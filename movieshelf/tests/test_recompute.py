@@ -122,9 +122,7 @@ def test_a_film_without_numbers_gets_them(shelf):
 def test_a_film_whose_numbers_stand_at_another_day_is_put_right(shelf):
     spoil(shelf[0], created_at=shelf[1].created_at)
 
-    assert [str(d) for d in drifted_films()] == [
-        f"film {shelf[0].pk}: was uploaded at another time"
-    ]
+    assert [str(d) for d in drifted_films()] == [f"film {shelf[0].pk}: holds other dates"]
     run()
     assert list(drifted_films()) == []
 
