@@ -5,7 +5,8 @@ from decimal import Decimal
 from itertools import count
 from typing import ClassVar
 
-from django.db import transaction
+import pytest
+from django.db import IntegrityError, transaction
 from django.test import Client, TestCase
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -21,8 +22,8 @@ from hypothesis.stateful import (
 
 from accounts.models import User
 from accounts.tests.factories import AdminFactory, UserFactory
-from movies.models import Movie, MovieStats
-from movieshelf.recomputing import drifted_films, drifted_totals
+from movies.models import Movie, MovieStats, TitleTaken
+from movieshelf.recomputing import drifted_films, drifted_totals, recompute
 from ratings.models import Rating
 from reviews.models import Review
 
@@ -122,6 +123,31 @@ class Shelf(RuleBasedStateMachine):
         rating.save()
         self.paper[film].ratings[member] = value
 
+    @rule(member=members, film=films, value=STARS, meanwhile=STARS)
+    def rate_as_an_admin_form_that_was_open_for_long_does(self, member, film, value, meanwhile):
+        """What another has changed since the form was opened is what the film has counted."""
+        rating = Rating.objects.filter(user=member, movie=film).first()
+        if rating is None:
+            return
+        Rating.objects.rate(user=User(pk=member), movie_id=film, value=meanwhile)
+        rating.value = value
+        rating.save()
+        self.paper[film].ratings[member] = value
+
+    @rule(member=members, film=films, value=STARS, meanwhile=STARS)
+    def delete_a_rating_that_has_changed_meanwhile(self, member, film, value, meanwhile):
+        Rating.objects.rate(user=User(pk=member), movie_id=film, value=value)
+        rating = Rating.objects.get(user=member, movie=film)
+        Rating.objects.rate(user=User(pk=member), movie_id=film, value=meanwhile)
+        rating.delete()
+        self.paper[film].ratings.pop(member, None)
+
+    @rule(member=members, film=films, value=STARS)
+    def a_value_that_is_not_saved_counts_for_nothing(self, member, film, value):
+        if rating := Rating.objects.filter(user=member, movie=film).first():
+            rating.value = value
+            rating.save(update_fields=["updated_at"])
+
     @rule(member=members, film=films)
     def unrate(self, member, film):
         if self.paper[film].ratings.pop(member, None) is not None:
@@ -161,6 +187,36 @@ class Shelf(RuleBasedStateMachine):
         if self.film_of(review):
             Review.objects.get(pk=review).edit("On second thoughts.")
 
+    @rule(review=reviews, hidden=st.booleans())
+    def a_review_is_edited_that_is_hidden_or_shown_meanwhile(self, review, hidden):
+        if film := self.film_of(review):
+            open_for_long = Review.objects.get(pk=review)
+            Review.objects.get(pk=review).change(by=self.admin, hidden=hidden)
+            open_for_long.edit("On second thoughts.")
+            film.reviews[review] = (film.reviews[review][0], hidden)
+
+    @rule(review=reviews, hidden=st.booleans(), at_last=st.booleans())
+    def a_review_is_hidden_or_shown_by_two(self, review, hidden, at_last):
+        if film := self.film_of(review):
+            open_for_long = Review.objects.get(pk=review)
+            Review.objects.get(pk=review).change(by=self.admin, hidden=hidden)
+            open_for_long.change(by=self.admin, hidden=at_last)
+            film.reviews[review] = (film.reviews[review][0], at_last)
+
+    @rule(review=consumes(reviews), hidden=st.booleans())
+    def a_review_is_deleted_that_is_hidden_or_shown_meanwhile(self, review, hidden):
+        if film := self.film_of(review):
+            open_for_long = Review.objects.get(pk=review)
+            Review.objects.get(pk=review).change(by=self.admin, hidden=hidden)
+            open_for_long.delete()
+            del film.reviews[review]
+
+    @rule(member=members)
+    def a_members_reviews_are_deleted_in_the_admin(self, member):
+        Review.objects.filter(user=member).delete(by=self.admin)
+        for film in self.paper.values():
+            film.reviews = {pk: kept for pk, kept in film.reviews.items() if kept[0] != member}
+
     @rule(review=consumes(reviews))
     def a_review_is_deleted(self, review):
         if film := self.film_of(review):
@@ -175,6 +231,36 @@ class Shelf(RuleBasedStateMachine):
     def a_film_is_deleted(self, film):
         Movie.objects.get(pk=film).delete()
         del self.paper[film]
+
+    @rule(film=consumes(films), another=consumes(films))
+    def two_films_are_deleted(self, film, another):
+        Movie.objects.filter(pk__in=[film, another]).delete()
+        del self.paper[film], self.paper[another]
+
+    @rule(member=members, film=films)
+    def what_may_not_be_is_refused(self, member, film):
+        """By the database, whoever asks, and without moving a number."""
+        title = Movie.objects.get(pk=film).title
+        refused = [
+            lambda: Movie.objects.create(title=f" {title.upper()}\u200b"),
+            lambda: Rating(user_id=member, movie_id=film, value=6).save(),
+            lambda: self.spoil(film, rating_1=-1),
+            lambda: self.spoil(film, review_count=-1),
+        ]
+        if member in self.paper[film].ratings:
+            refused.append(lambda: Rating(user_id=member, movie_id=film, value=1).save())
+        for attempt in refused:
+            with pytest.raises((IntegrityError, TitleTaken)), transaction.atomic():
+                attempt()
+
+    @rule(film=films, counter=st.integers(0, 9))
+    def a_film_is_spoilt_and_mended(self, film, counter):
+        self.spoil(film, rating_5=counter, review_count=counter)
+        recompute()
+
+    def spoil(self, film: int, **counters: int) -> None:
+        numbers = MovieStats.objects.filter(pk=film)
+        super(type(numbers), numbers).update(**counters)
 
     @rule(member=consumes(members), another=consumes(members))
     def two_members_leave(self, member, another):
