@@ -1,5 +1,6 @@
 """What every test may use: a client that logs in, members, and clean shared state."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +14,18 @@ from movieshelf.tests.client import ApiClient
 # Hypothesis would call a test flaky that a busy machine made slow; nothing here asserts a time.
 settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each race, which is a test that calls `at_once`, RACE_ROUNDS times.
+
+    `RACE_ROUNDS=200 pytest -m race` runs these alone.
+    """
+    rounds = int(os.environ.get("RACE_ROUNDS", "1"))
+    if rounds > 1 and "at_once" in metafunc.function.__code__.co_names:
+        metafunc.fixturenames.append("race_round")
+        each = [pytest.param(number, marks=pytest.mark.race) for number in range(rounds)]
+        metafunc.parametrize("race_round", each)
 
 
 @pytest.fixture

@@ -1,9 +1,8 @@
 """What many do at once to one film's ratings (security-cases.md, section H).
 
-`RACE_ROUNDS=200 pytest ratings reviews -k races` runs each race so often.
+`RACE_ROUNDS=200 pytest -m race` runs each race so often.
 """
 
-import os
 import threading
 from functools import partial
 from random import Random
@@ -21,11 +20,6 @@ from ratings.models import Rating
 from ratings.tests.factories import RatingFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(params=range(int(os.environ.get("RACE_ROUNDS", "1"))), autouse=True)
-def _round(request) -> int:
-    return request.param
 
 
 def test_many_members_rate_one_film_at_once_and_change_their_minds():

@@ -1,9 +1,8 @@
 """What many do at once to one film, with ratings and reviews (security-cases.md, section H).
 
-`RACE_ROUNDS=200 pytest ratings reviews -k races` runs each race so often.
+`RACE_ROUNDS=200 pytest -m race` runs each race so often.
 """
 
-import os
 import threading
 from collections import Counter
 from functools import partial
@@ -28,11 +27,6 @@ from reviews.models import Review
 from reviews.tests.factories import ReviewFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(params=range(int(os.environ.get("RACE_ROUNDS", "1"))), autouse=True)
-def _round(request) -> int:
-    return request.param
 
 
 def statuses(responses) -> Counter[int]:
