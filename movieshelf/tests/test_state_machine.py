@@ -262,16 +262,25 @@ class Shelf(RuleBasedStateMachine):
         numbers = MovieStats.objects.filter(pk=film)
         super(type(numbers), numbers).update(**counters)
 
-    @rule(member=consumes(members), another=consumes(members))
-    def two_members_leave(self, member, another):
-        User.objects.filter(pk__in=[member, another]).delete()
-        for gone in (member, another):
-            self.forget(gone)
-
-    @rule(member=consumes(members))
-    def a_member_leaves(self, member):
+    @rule(member=consumes(members), film=films, value=STARS, hidden=st.booleans())
+    def a_member_leaves(self, member, film, value, hidden):
+        self.have_a_say(member, film, value, hidden)
         User.objects.get(pk=member).delete()
         self.forget(member)
+
+    @rule(leaving=st.lists(consumes(members), min_size=2, max_size=3), film=films, value=STARS)
+    def several_members_leave_who_met_at_a_film(self, leaving, film, value):
+        for number, member in enumerate(leaving):
+            self.have_a_say(member, film, (value + number) % 5 + 1, number == 0)
+        User.objects.filter(pk__in=leaving).delete()
+        for member in leaving:
+            self.forget(member)
+
+    def have_a_say(self, member: int, film: int, value: int, hidden: bool) -> None:
+        """Rate a film, and review it twice, so that somebody leaves something behind."""
+        self.rate(member, film, value)
+        reviews = [self.review(member, film) for _ in range(2)]
+        self.a_review_is_hidden_or_shown(reviews[0], hidden)
 
     def forget(self, member: int) -> None:
         self.present.discard(member)
