@@ -8,6 +8,7 @@ from typing import ClassVar
 import pytest
 from django.db import IntegrityError, transaction
 from django.test import Client, TestCase
+from django.utils import timezone
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -22,6 +23,9 @@ from hypothesis.stateful import (
 
 from accounts.models import User
 from accounts.tests.factories import AdminFactory, UserFactory
+from moderation.merging import merge
+from moderation.sweeping import sweep
+from moderation.undoing import undo
 from movies.models import Movie, MovieStats, TitleTaken
 from movieshelf.recomputing import drifted_films, drifted_totals, recompute
 from ratings.models import Rating
@@ -35,9 +39,22 @@ class Film:
     """What is true of a film, as a person would keep it on paper."""
 
     owner: int | None
+    # By member.
     ratings: dict[int, int] = field(default_factory=dict)
+    rated_at: dict[int, int] = field(default_factory=dict)
     # By review: who wrote it, and whether it is hidden.
     reviews: dict[int, tuple[int, bool]] = field(default_factory=dict)
+    clock: ClassVar = count()
+
+    def rate(self, member: int, value: int) -> None:
+        self.ratings[member], self.rated_at[member] = value, next(self.clock)
+
+    def take_over(self, other: "Film") -> None:
+        """Of who rated both films the newer rating counts."""
+        for member, value in other.ratings.items():
+            if member not in self.ratings or other.rated_at[member] > self.rated_at[member]:
+                self.ratings[member], self.rated_at[member] = value, other.rated_at[member]
+        self.reviews |= other.reviews
 
     @property
     def distribution(self) -> dict[str, int]:
@@ -68,7 +85,6 @@ class Shelf(RuleBasedStateMachine):
 
     members = Bundle("members")
     films = Bundle("films")
-    reviews = Bundle("reviews")
     numbers: ClassVar = count()
 
     def __init__(self) -> None:
@@ -110,10 +126,18 @@ class Shelf(RuleBasedStateMachine):
     def a_film_is_added(self, member):
         return self.add(User.objects.get(pk=member))
 
+    def have_a_say(self, member: int, film: int, value: int, hidden: bool) -> None:
+        """Rate a film and review it twice, so that the next step has something to work on."""
+        self.rate(member, film, value)
+        first = self.review(member, film)
+        self.review(member, film)
+        Review.objects.get(pk=first).change(by=self.admin, hidden=hidden)
+        self.paper[film].reviews[first] = (member, hidden)
+
     @rule(member=members, film=films, value=STARS)
     def rate(self, member, film, value):
         Rating.objects.rate(user=User(pk=member), movie_id=film, value=value)
-        self.paper[film].ratings[member] = value
+        self.paper[film].rate(member, value)
 
     @rule(member=members, film=films, value=STARS)
     def rate_as_the_admin_form_does(self, member, film, value):
@@ -121,107 +145,134 @@ class Shelf(RuleBasedStateMachine):
         rating = rating or Rating(user_id=member, movie_id=film)
         rating.value = value
         rating.save()
-        self.paper[film].ratings[member] = value
+        self.paper[film].rate(member, value)
 
-    @rule(member=members, film=films, value=STARS, meanwhile=STARS)
-    def rate_as_an_admin_form_that_was_open_for_long_does(self, member, film, value, meanwhile):
+    @rule(member=members, film=films, first=STARS, then=STARS, at_last=STARS | st.none())
+    def a_rating_changes_while_a_form_is_open(self, member, film, first, then, at_last):
         """What another has changed since the form was opened is what the film has counted."""
-        rating = Rating.objects.filter(user=member, movie=film).first()
-        if rating is None:
-            return
-        Rating.objects.rate(user=User(pk=member), movie_id=film, value=meanwhile)
-        rating.value = value
-        rating.save()
-        self.paper[film].ratings[member] = value
+        self.rate(member, film, first)
+        open_for_long = Rating.objects.get(user=member, movie=film)
+        self.rate(member, film, then)
+        if at_last is None:
+            open_for_long.delete()
+            del self.paper[film].ratings[member]
+        else:
+            open_for_long.value = at_last
+            open_for_long.save()
+            self.paper[film].rate(member, at_last)
 
-    @rule(member=members, film=films, value=STARS, meanwhile=STARS)
-    def delete_a_rating_that_has_changed_meanwhile(self, member, film, value, meanwhile):
-        Rating.objects.rate(user=User(pk=member), movie_id=film, value=value)
+    @rule(member=members, film=films, value=STARS, unsaved=STARS)
+    def a_value_that_is_not_saved_counts_for_nothing(self, member, film, value, unsaved):
+        self.rate(member, film, value)
         rating = Rating.objects.get(user=member, movie=film)
-        Rating.objects.rate(user=User(pk=member), movie_id=film, value=meanwhile)
-        rating.delete()
-        self.paper[film].ratings.pop(member, None)
-
-    @rule(member=members, film=films, value=STARS)
-    def a_value_that_is_not_saved_counts_for_nothing(self, member, film, value):
-        if rating := Rating.objects.filter(user=member, movie=film).first():
-            rating.value = value
-            rating.save(update_fields=["updated_at"])
+        rating.value = unsaved
+        rating.save(update_fields=["created_at"])
 
     @rule(member=members, film=films)
     def unrate(self, member, film):
         if self.paper[film].ratings.pop(member, None) is not None:
             Rating.objects.unrate(user=User(pk=member), movie_id=film)
 
-    @rule(member=members)
-    def a_members_ratings_are_deleted_in_the_admin(self, member):
-        Rating.objects.filter(user=member).delete()
-        for film in self.paper.values():
-            film.ratings.pop(member, None)
+    @rule(member=members, film=films, another=films, value=STARS)
+    def ratings_are_put_and_dropped_set_by_set(self, member, film, another, value):
+        """As an import and its undoing do."""
+        for number, films in enumerate(({film, another}, {film})):
+            list(MovieStats.objects.filter(pk__in=films).locked_in_order())
+            there = {r.movie_id: r for r in Rating.objects.filter(user=member, movie__in=films)}
+            ratings = [there.get(pk, Rating(user_id=member, movie_id=pk)) for pk in films]
+            for rating in ratings:
+                rating.value = (value + rating.movie_id + number) % 5 + 1
+                rating.updated_at = timezone.now()
+                self.paper[rating.movie_id].rate(member, rating.value)
+            Rating.objects.put_all(ratings)
+        Rating.objects.drop_all(list(Rating.objects.filter(user=member, movie=another)))
+        self.paper[another].ratings.pop(member, None)
 
-    @rule(target=reviews, member=members, film=films)
-    def review(self, member, film):
+    @rule(member=members, film=films, value=STARS)
+    def a_members_ratings_are_deleted_in_the_admin(self, member, film, value):
+        self.rate(member, film, value)
+        Rating.objects.filter(user=member).delete()
+        for paper in self.paper.values():
+            paper.ratings.pop(member, None)
+
+    @rule(member=members, film=films)
+    def a_review_is_written(self, member, film):
+        self.review(member, film)
+
+    def review(self, member: int, film: int) -> int:
         review = Review.objects.write(user=User(pk=member), movie_id=film, content="Fine.")
         self.paper[film].reviews[review.pk] = (member, False)
         return review.pk
 
-    def film_of(self, review: int) -> Film | None:
-        return next((film for film in self.paper.values() if review in film.reviews), None)
-
-    @rule(review=reviews, hidden=st.booleans())
-    def a_review_is_hidden_or_shown(self, review, hidden):
-        if film := self.film_of(review):
-            Review.objects.get(pk=review).change(by=self.admin, hidden=hidden)
-            film.reviews[review] = (film.reviews[review][0], hidden)
-
-    @rule(film=films, hidden=st.booleans())
-    def all_reviews_of_a_film_are_hidden_or_shown(self, film, hidden):
+    @rule(member=members, film=films, hidden=st.booleans())
+    def all_reviews_of_a_film_are_hidden_or_shown(self, member, film, hidden):
+        self.have_a_say(member, film, 3, hidden=not hidden)
         reviews = Review.objects.filter(movie=film)
         changed = reviews.hide(by=self.admin) if hidden else reviews.show(by=self.admin)
         paper = self.paper[film].reviews
         assert changed == sum(was != hidden for _, was in paper.values())
         self.paper[film].reviews = {pk: (author, hidden) for pk, (author, _) in paper.items()}
 
-    @rule(review=reviews)
-    def a_review_is_edited(self, review):
-        if self.film_of(review):
-            Review.objects.get(pk=review).edit("On second thoughts.")
+    @rule(
+        member=members,
+        film=films,
+        first=st.booleans(),
+        then=st.booleans(),
+        at_last=st.sampled_from(["edited", "hidden", "shown", "deleted"]),
+    )
+    def a_review_changes_while_a_form_is_open(self, member, film, first, then, at_last):
+        review = self.review(member, film)
+        Review.objects.get(pk=review).change(by=self.admin, hidden=first)
+        open_for_long = Review.objects.get(pk=review)
+        Review.objects.get(pk=review).change(by=self.admin, hidden=then)
+        paper = self.paper[film].reviews
+        match at_last:
+            case "edited":
+                open_for_long.edit("On second thoughts.")
+                paper[review] = (member, then)
+            case "deleted":
+                open_for_long.delete()
+                del paper[review]
+            case _:
+                open_for_long.change(by=self.admin, hidden=at_last == "hidden")
+                paper[review] = (member, at_last == "hidden")
 
-    @rule(review=reviews, hidden=st.booleans())
-    def a_review_is_edited_that_is_hidden_or_shown_meanwhile(self, review, hidden):
-        if film := self.film_of(review):
-            open_for_long = Review.objects.get(pk=review)
-            Review.objects.get(pk=review).change(by=self.admin, hidden=hidden)
-            open_for_long.edit("On second thoughts.")
-            film.reviews[review] = (film.reviews[review][0], hidden)
+    @rule(member=members, film=films)
+    def reviews_are_added_and_dropped_set_by_set(self, member, film):
+        """As an import and its undoing do."""
+        Movie.objects.lock(film)
+        reviews = [Review(user_id=member, movie_id=film, content=f"No. {n}.") for n in range(2)]
+        Review.objects.add_all(reviews)
+        for review in reviews:
+            self.paper[film].reviews[review.pk] = (member, False)
+        gone = list(Review.objects.filter(user=member, movie=film))[1:]
+        Review.objects.drop_all(gone)
+        for review in gone:
+            del self.paper[film].reviews[review.pk]
 
-    @rule(review=reviews, hidden=st.booleans(), at_last=st.booleans())
-    def a_review_is_hidden_or_shown_by_two(self, review, hidden, at_last):
-        if film := self.film_of(review):
-            open_for_long = Review.objects.get(pk=review)
-            Review.objects.get(pk=review).change(by=self.admin, hidden=hidden)
-            open_for_long.change(by=self.admin, hidden=at_last)
-            film.reviews[review] = (film.reviews[review][0], at_last)
-
-    @rule(review=consumes(reviews), hidden=st.booleans())
-    def a_review_is_deleted_that_is_hidden_or_shown_meanwhile(self, review, hidden):
-        if film := self.film_of(review):
-            open_for_long = Review.objects.get(pk=review)
-            Review.objects.get(pk=review).change(by=self.admin, hidden=hidden)
-            open_for_long.delete()
-            del film.reviews[review]
-
-    @rule(member=members)
-    def a_members_reviews_are_deleted_in_the_admin(self, member):
+    @rule(member=members, film=films, hidden=st.booleans())
+    def a_members_reviews_are_deleted_in_the_admin(self, member, film, hidden):
+        self.have_a_say(member, film, 2, hidden)
         Review.objects.filter(user=member).delete(by=self.admin)
-        for film in self.paper.values():
-            film.reviews = {pk: kept for pk, kept in film.reviews.items() if kept[0] != member}
+        for paper in self.paper.values():
+            paper.reviews = {pk: kept for pk, kept in paper.reviews.items() if kept[0] != member}
 
-    @rule(review=consumes(reviews))
-    def a_review_is_deleted(self, review):
-        if film := self.film_of(review):
-            Review.objects.get(pk=review).delete()
-            del film.reviews[review]
+    @rule(member=members, film=films, hidden=st.booleans(), with_films=st.booleans())
+    def what_a_member_did_is_swept_and_brought_back(self, member, film, hidden, with_films):
+        self.have_a_say(member, film, 4, hidden)
+        batch = sweep(member, by=self.admin, with_films=with_films)
+        assert not Rating.objects.filter(user=member).exists()
+        assert list(drifted_films()) == []
+        assert drifted_totals() == []
+        undo(batch.pk, by=self.admin)
+
+    @rule(film=consumes(films), into=films, member=members, value=STARS, another=STARS)
+    def two_films_are_merged(self, film, into, member, value, another):
+        self.have_a_say(member, film, value, hidden=False)
+        if another != value:
+            self.have_a_say(member, into, another, hidden=True)
+        merge(film, into=into, by=self.admin)
+        self.paper[into].take_over(self.paper.pop(film))
 
     @rule(film=films)
     def a_film_is_edited(self, film):
@@ -276,12 +327,6 @@ class Shelf(RuleBasedStateMachine):
         for member in leaving:
             self.forget(member)
 
-    def have_a_say(self, member: int, film: int, value: int, hidden: bool) -> None:
-        """Rate a film, and review it twice, so that somebody leaves something behind."""
-        self.rate(member, film, value)
-        reviews = [self.review(member, film) for _ in range(2)]
-        self.a_review_is_hidden_or_shown(reviews[0], hidden)
-
     def forget(self, member: int) -> None:
         self.present.discard(member)
         for film in self.paper.values():
@@ -332,8 +377,8 @@ class Shelf(RuleBasedStateMachine):
 
 class ShelfTest(TestCase, Shelf.TestCase):
     settings = settings(
-        max_examples=25,
-        stateful_step_count=20,
+        max_examples=15,
+        stateful_step_count=15,
         deadline=None,
         suppress_health_check=list(HealthCheck),
     )
