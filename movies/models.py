@@ -339,7 +339,8 @@ class MovieStatsQuerySet(models.QuerySet["MovieStats"]):
         lower = TupleLessThan(RANK_ORDER, (stats.score, stats.created_at, stats.pk))
         best_first = Coalesce("score", UNRATED_LAST).desc()
         downwards = (best_first, F("created_at").desc(), F("movie").desc())
-        return self.filter(lower).select_related("movie").order_by(*downwards).first()
+        rated = self.exclude(score=None)  # the unrated stand last, and have no rank
+        return rated.filter(lower).select_related("movie").order_by(*downwards).first()
 
     def move_rating(self, movie_id: int, *, old: int | None, new: int | None) -> None:
         """Count one rating of a film that was `old` and is `new`; None is no rating."""
