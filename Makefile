@@ -11,10 +11,10 @@ EMBEDDED_URL := $(PYTHON) -c 'from movieshelf.embedded import services as s; pri
 KEY := $(PYTHON) -c 'import secrets; print(secrets.token_urlsafe(48))'
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format requirements stop clean
+.PHONY: help run test lint format openapi requirements stop clean
 
 help: ## Show this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
 
 run: ## Serve on http://127.0.0.1:$PORT (PORT=8000 WORKERS=2), with a database and films
 	@$(SET_UP)
@@ -44,6 +44,11 @@ format: ## Put the code into its style
 	@$(SET_UP) requirements-dev.txt
 	$(PYTHON) -m ruff check --fix .
 	$(PYTHON) -m ruff format .
+
+openapi: ## Write openapi.json, which a test compares with the code
+	@$(SET_UP)
+	@$(PYTHON) -m movieshelf.embedded start
+	@$(PYTHON) manage.py openapi
 
 requirements: ## Compile requirements*.in to requirements*.txt
 	@$(SET_UP) requirements-dev.txt

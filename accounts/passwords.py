@@ -29,8 +29,12 @@ class PasswordResetView(AuthView):
     serializer_class = AskResetSerializer
     ceilings = (PASSWORD_RESET_BY_IP,)
 
-    @extend_schema(responses={202: None})
+    @extend_schema(operation_id="requestPasswordReset", responses={202: None})
     def post(self, request: Request) -> Response:
+        """Ask for a mail with a link to set another password.
+
+        The answer is the same whether somebody has the address or nobody.
+        """
         asked = self.get_serializer(data=request.data)
         asked.is_valid(raise_exception=True)
         PASSWORD_RESET_BY_ACCOUNT.check(request, email_key(asked.validated_data["email"]))
@@ -44,8 +48,13 @@ class PasswordResetConfirmView(AuthView):
     serializer_class = ConfirmResetSerializer
     ceilings = (PASSWORD_RESET_BY_IP,)
 
-    @extend_schema(responses={204: None})
+    @extend_schema(operation_id="resetPassword", responses={204: None})
     def post(self, request: Request) -> Response:
+        """Set another password by the token of that link.
+
+        A token works once, for an hour, and not after another change of the password. Every login
+        of the member ends.
+        """
         asked = self.get_serializer(data=request.data)
         asked.is_valid(raise_exception=True)
         token, password = asked.validated_data["token"], asked.validated_data["password"]
@@ -62,8 +71,12 @@ class PasswordChangeView(ApiView):
     permission_classes = (IsAuthenticated,)
     personal = True
 
-    @extend_schema(responses={204: None})
+    @extend_schema(operation_id="changeMyPassword", responses={204: None})
     def post(self, request: Request) -> Response:
+        """Change one's password.
+
+        The login that asks goes on; every other ends at once, its access tokens included.
+        """
         asked = self.get_serializer(data=request.data)
         asked.is_valid(raise_exception=True)
         user = cast(User, request.user)

@@ -167,3 +167,16 @@ class SessionSerializer(CamelCaseModelSerializer[Session]):
 
 class SessionListSerializer(CamelCaseSerializer):
     items = SessionSerializer(many=True)
+
+
+class ExportSerializer(CamelCaseSerializer):
+    """All that is held about a member; what is in each row is as the database has it."""
+
+    user = UserSerializer()
+    sessions = serializers.ListField(child=serializers.DictField())
+    movies = serializers.ListField(child=serializers.DictField())
+    ratings = serializers.ListField(child=serializers.DictField())
+    reviews = serializers.ListField(child=serializers.DictField())
+    reports = serializers.ListField(child=serializers.DictField())
+    media = serializers.ListField(child=serializers.DictField())
+    imports = serializers.ListField(child=serializers.DictField())

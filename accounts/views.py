@@ -12,6 +12,7 @@ from rest_framework.response import Response
 
 from accounts.cookies import clear_refresh_cookie, refuse_cross_site, set_refresh_cookie
 from accounts.models import User, email_key
+from accounts.schema import REFRESH_COOKIE, sets_refresh_cookie
 from accounts.serializers import (
     LoginAnswerSerializer,
     LoginSerializer,
@@ -48,8 +49,14 @@ class RegisterView(AuthView):
     serializer_class = RegisterSerializer
     ceilings = (REGISTER_BY_IP,)
 
-    @extend_schema(responses={201: LoginAnswerSerializer})
+    @sets_refresh_cookie
+    @extend_schema(operation_id="register", responses={201: LoginAnswerSerializer})
     def post(self, request: Request) -> Response:
+        """Register.
+
+        Makes an account and logs in: the access token is in the body, the refresh token in a cookie
+        that no script can read. An e-mail address that is taken, in any spelling, is 409.
+        """
         asked = self.get_serializer(data=request.data)
         asked.is_valid(raise_exception=True)
         REGISTER_BY_ACCOUNT.check(request, email_key(asked.validated_data["email"]))
@@ -65,8 +72,13 @@ class LoginView(AuthView):
     works_read_only = True
     ceilings = (LOGIN_BY_IP,)
 
-    @extend_schema(responses=LoginAnswerSerializer)
+    @sets_refresh_cookie
+    @extend_schema(operation_id="login", responses=LoginAnswerSerializer)
     def post(self, request: Request) -> Response:
+        """Log in.
+
+        An unknown address, a wrong password and a deactivated account get one and the same 401.
+        """
         asked = self.get_serializer(data=request.data)
         asked.is_valid(raise_exception=True)
         LOGIN_BY_ACCOUNT.check(request, email_key(asked.validated_data["email"]))
@@ -83,8 +95,20 @@ class RefreshView(AuthView):
     works_read_only = True
     ceilings = (REFRESHES,)
 
-    @extend_schema(request=None, responses=TokenSerializer)
+    @sets_refresh_cookie
+    @extend_schema(
+        operation_id="refresh",
+        auth=[REFRESH_COOKIE],  # type: ignore[list-item]  # the stubs say str
+        request=None,
+        responses=TokenSerializer,
+    )
     def post(self, request: Request) -> Response:
+        """Renew the access token.
+
+        Spends the refresh token of the cookie for a new one. Each works once; the one before is
+        honoured for ten seconds more (two tabs, a lost answer), and what is older ends the login.
+        A call from another site is 403, and nothing is spent.
+        """
         refuse_cross_site(request)
         token = read(RefreshToken, request.COOKIES.get(settings.REFRESH_COOKIE_NAME, ""))
         session = Session.objects.advance(token.session_id, user_id=token["sub"], jti=token["jti"])
@@ -99,8 +123,19 @@ class LogoutView(AuthView):
     error_statuses: ClassVar = {"POST": (403,)}
     works_read_only = True
 
-    @extend_schema(request=None, responses={204: None})
+    @sets_refresh_cookie
+    @extend_schema(
+        operation_id="logout",
+        auth=[REFRESH_COOKIE, {}],  # type: ignore[list-item]  # the stubs say str
+        request=None,
+        responses={204: None},
+    )
     def post(self, request: Request) -> Response:
+        """Log out.
+
+        Ends the login of the cookie, its access tokens included, and clears the cookie. Without a
+        cookie there is nothing to end, which is 204 too.
+        """
         refuse_cross_site(request)
         response = Response(status=204)
         clear_refresh_cookie(response)

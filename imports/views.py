@@ -25,6 +25,7 @@ from imports.serializers import (
 )
 from media.uploads import room_for_one_more
 from movieshelf.api.ceilings import IMPORTS, WRITES
+from movieshelf.api.conditional import says_where
 from movieshelf.api.idempotency import idempotent, takes_idempotency_key
 from movieshelf.api.pagination import PageParams
 from movieshelf.api.spreadsheets import CSV_ANSWER, CSVRenderer, csv_file
@@ -53,17 +54,25 @@ class ImportsView(OwnImportsView):
         self.ceilings = (WRITES, IMPORTS)
         super().check_throttles(request)
 
-    @extend_schema(operation_id="imports_list")
+    @extend_schema(operation_id="listImports", responses=ImportSerializer(many=True))
     def get(self, request: Request) -> Response:
+        """List one's imports.
+
+        The newest stands first.
+        """
         page = self.paginate_queryset(self.get_queryset())
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
 
     @takes_idempotency_key
+    @says_where
     @extend_schema(
         parameters=[Switches], request=ImportFormSerializer, responses={202: ImportSerializer}
     )
     def post(self, request: Request) -> Response:
-        """Begin an import: 202, and `Location` says where to see how far it is."""
+        """Begin an import.
+
+        It goes on in the background: `Location` says where to see how far it is.
+        """
         in_query = Switches.parse(request)
         ImportParser().require_form(request)
         with room_for_one_more():
@@ -92,7 +101,11 @@ class ImportView(OwnImportsView):
 
     @extend_schema(parameters=[ReportParams, PageParams], responses=ReportedImportSerializer)
     def get(self, request: Request, import_id: int) -> Response:
-        """`report` is a list of rows in the order of the file; `outcome` chooses among them."""
+        """Get an import.
+
+        How far it is, and in `report` a list of what came of each row, in the order of the file;
+        `outcome` chooses among them.
+        """
         source, asked = self.get_object(), ReportParams.parse(request)
         rows = source.rows.in_order()
         if "outcome" in asked:
@@ -103,9 +116,10 @@ class ImportView(OwnImportsView):
 
     @extend_schema(responses={202: ImportSerializer})
     def delete(self, request: Request, import_id: int) -> Response:
-        """Undo it, in the background; an import that runs is stopped first.
+        """Undo an import.
 
-        What was changed by hand since then stays. Again: 202, and nothing more is done.
+        In the background; one that runs is stopped first. What was changed by hand since then
+        stays. Again: 202, and nothing more is done.
         """
         return Response(ImportSerializer(self.get_object().undo()).data, status=202)
 
@@ -114,8 +128,13 @@ class ImportReportView(OwnImportsView):
     """The whole report, as a file for a spreadsheet."""
 
     renderer_classes = (CSVRenderer,)
+    is_download = True
 
-    @extend_schema(operation_id="imports_report_retrieve", responses=CSV_ANSWER)
+    @extend_schema(operation_id="getImportReport", responses=CSV_ANSWER)
     def get(self, request: Request, import_id: int) -> FileResponse:
+        """Download the report of an import.
+
+        All its rows, as a file for a spreadsheet.
+        """
         source = self.get_object()
         return csv_file(f"import-{source.pk}.csv", HEADER, lines(source))

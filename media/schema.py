@@ -3,8 +3,7 @@
 from typing import Any
 
 from media.models import EXTENSIONS, WIDTHS
-from movieshelf.api.errors import BY_STATUS
-from movieshelf.api.schema import COMPONENT
+from movieshelf.api.schema import error_ref, header
 
 BYTES = {"schema": {"type": "string", "format": "binary"}}
 TEXT = {"schema": {"type": "string"}}
@@ -29,23 +28,19 @@ def _parameter(place: str, name: str, description: str, **schema: Any) -> dict[s
 def _images(description: str, *headers: str) -> dict[str, Any]:
     return {
         "description": description,
-        "headers": dict.fromkeys(("ETag", "Cache-Control", *headers), TEXT),
+        "headers": _headers(*headers),
         "content": dict.fromkeys(EXTENSIONS, BYTES),
     }
 
 
-def _error(status: int) -> dict[str, Any]:
-    error = BY_STATUS[status]
-    schema = {"$ref": f"#/components/schemas/{COMPONENT}"}
-    return {
-        "description": f"`{error.default_code}`: {error.default_detail}",
-        "content": {"application/json": {"schema": schema}},
-    }
+def _headers(*more: str) -> dict[str, Any]:
+    shared = {name: header(name) for name in ("X-Request-Id", "ETag")}
+    return shared | dict.fromkeys(("Cache-Control", *more), TEXT)
 
 
 OPERATION: dict[str, Any] = {
-    "operationId": "media_retrieve",
-    "summary": "An image",
+    "operationId": "getImage",
+    "summary": "Get an image",
     "description": "The bytes, which never change. Credentials are not looked at.",
     "tags": ["media"],
     "parameters": [
@@ -61,7 +56,7 @@ OPERATION: dict[str, Any] = {
     "responses": {
         "200": _images("The image."),
         "206": _images("The range of it.", "Content-Range"),
-        "304": {"description": "The client has it."},
-        **{str(status): _error(status) for status in (400, 404, 416, 503)},
+        "304": {"description": "The client has it.", "headers": _headers()},
+        **{str(status): error_ref(status) for status in (400, 404, 416, 500, 503)},
     },
 }

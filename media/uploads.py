@@ -25,6 +25,11 @@ from movieshelf.api.multipart import BoundedUploadHandler, FileParser, FileSeria
 from movieshelf.api.serializers import CamelCaseSerializer
 from movieshelf.api.views import ApiView
 
+UPLOADS_IN_SHORT = (
+    "A JPEG, PNG or WebP, recognised by its content, is kept as a clean re-encoding: the right way"
+    " up, first frame only, without what a camera writes into it. `GET /media/limits` has the"
+    " limits."
+)
 places = BoundedSemaphore(settings.MEDIA_UPLOADS_AT_ONCE)
 
 
@@ -74,6 +79,10 @@ class UploadView(ABC, ApiView):
     @takes_idempotency_key
     @extend_schema(responses={201: UploadAnswerSerializer})
     def post(self, request: Request, **kwargs: Any) -> Response:
+        """Upload an image.
+
+        It is there now, under an id that will always mean this image.
+        """
         thing = self.get_object()
         ImageParser().require_form(request)
         with room_for_one_more():

@@ -117,6 +117,11 @@ class MediaLimitsView(ApiView):
 
     @extend_schema(responses=LimitsSerializer)
     def get(self, request: Request) -> Response:
+        """Get the limits of uploads.
+
+        What an image may weigh and measure, which types are taken, and in which widths one can be
+        had.
+        """
         limits = {
             "max_bytes": settings.MEDIA_MAX_BYTES,
             "max_pixels": settings.MEDIA_MAX_PIXELS,

@@ -15,6 +15,7 @@ from movies.orders import ORDERS, Order
 from movies.titles import search_fold
 from movieshelf.api.errors import AuthFailed
 from movieshelf.api.fields import DigitsField, SpellingOutChoiceField, TextField
+from movieshelf.api.pagination import NumberedPagination
 from movieshelf.api.serializers import QuerySerializer
 
 MAX_QUERY_LENGTH = 200
@@ -32,6 +33,19 @@ class Scope(models.TextChoices):
 
 
 ALIASES = {"latest": "uploaded_desc", "reviews": "reviews_desc", "top": "rating_desc"}
+
+
+class MoviePagination(NumberedPagination):
+    """A list of films, which may say that its titles are only close to what was looked for."""
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        described = super().get_paginated_response_schema(schema)
+        described["properties"]["fuzzy"] = {
+            "type": "boolean",
+            "const": True,
+            "description": "No title contains `q`; these are the closest ones. Absent otherwise.",
+        }
+        return described
 
 
 class MovieListParams(QuerySerializer):

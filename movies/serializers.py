@@ -89,6 +89,8 @@ class TrailerURLField(StringField):
 
 
 class MovieSerializer(CamelCaseModelSerializer[Movie]):
+    """A film, with its numbers."""
+
     title = TextField(max_length=MAX_TITLE_LENGTH)
     release_date = ISODateField(allow_null=True, required=False)
     synopsis = TextField(max_length=MAX_SYNOPSIS_LENGTH, allow_blank=True, required=False)

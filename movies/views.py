@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar, cast
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -11,27 +11,39 @@ from rest_framework.serializers import BaseSerializer
 from accounts.models import User
 from accounts.permissions import IsOwnerOrAdmin
 from media.models import Media
-from media.uploads import UploadView
-from movies.listing import MovieList, MovieListParams
+from media.uploads import UPLOADS_IN_SHORT, UploadView
+from movies.listing import MovieList, MovieListParams, MoviePagination
 from movies.models import Movie, MovieQuerySet
 from movies.ranking import ranks_for
 from movies.serializers import MovieSerializer, StandingSerializer
 from movies.versions import movie_etag
-from movieshelf.api.conditional import if_match_tags, is_known_to_client
+from movieshelf.api.conditional import (
+    conditional_write,
+    if_match_tags,
+    is_known_to_client,
+    says_version,
+    says_where,
+)
 from movieshelf.api.idempotency import idempotent, takes_idempotency_key
 from movieshelf.api.views import ApiView, ApiViewSet
 
 
 class MovieViewSet(ApiViewSet):
     serializer_class = MovieSerializer
+    pagination_class = MoviePagination
     permission_classes = (IsOwnerOrAdmin,)
-    error_statuses: ClassVar = {"POST": (409,), "PATCH": (403, 409, 412), "DELETE": (403,)}
+    error_statuses: ClassVar = {"POST": (404, 409), "PATCH": (403, 409), "DELETE": (403,)}
 
     def get_queryset(self) -> MovieQuerySet:
         return Movie.objects.with_stats()
 
     @extend_schema(parameters=[MovieListParams])
     def list(self, request: Request) -> Response:
+        """List films.
+
+        Filtered by part of a title (`q`), by stars and by who added them, in one of six orders.
+        Where no title contains `q`, the closest titles are offered, and `fuzzy` is true.
+        """
         shelf = MovieList(MovieListParams.parse(request), request.user)
         page = self.paginate_queryset(shelf)  # type: ignore[arg-type]  # slices like a queryset
         answer = self.get_paginated_response(self.get_serializer(page, many=True).data)
@@ -40,10 +52,21 @@ class MovieViewSet(ApiViewSet):
         return answer
 
     def retrieve(self, request: Request, pk: int) -> Response:
+        """Get a film.
+
+        With its numbers as they are now; only `rank` may lag by up to five seconds.
+        """
         return self.answer(self.get_object(), status=200)
 
     @takes_idempotency_key
+    @says_where
+    @says_version
     def create(self, request: Request) -> Response:
+        """Add a film.
+
+        A title that is taken is 409, with the `movieId` that has it: titles are compared without
+        case, spaces and how an accent is encoded. Remakes carry their year, `Dune (2021)`.
+        """
         asked = self.asked(data=request.data)
         return self.add({**asked.validated_data, "created_by": request.user})
 
@@ -52,14 +75,26 @@ class MovieViewSet(ApiViewSet):
         movie = Movie.objects.create(**fields)
         return self.answer(movie, status=201, headers={"Location": f"/movies/{movie.pk}"})
 
+    @conditional_write
+    @says_version
     def partial_update(self, request: Request, pk: int) -> Response:
+        """Edit a film.
+
+        For whoever added it, and admins. With `If-Match`, only where it was not edited since;
+        ratings and reviews are no edit.
+        """
         movie = self.get_object()
         asked = self.asked(movie, data=request.data, partial=True)
         moderator = cast(User, request.user).as_moderator_of(movie.created_by_id)
         movie = movie.edit(if_match=if_match_tags(request), by=moderator, **asked.validated_data)
         return self.answer(movie, status=200)
 
+    @conditional_write
     def destroy(self, request: Request, pk: int) -> Response:
+        """Delete a film.
+
+        For whoever added it, and admins. Its ratings and reviews go with it.
+        """
         movie = self.get_object()
         movie.delete(by=cast(User, request.user).as_moderator_of(movie.created_by_id))
         return Response(status=204)
@@ -81,6 +116,13 @@ class MovieViewSet(ApiViewSet):
         return Response(MovieSerializer(movie, context=context).data, status, headers=headers)
 
 
+@extend_schema_view(
+    post=extend_schema(
+        operation_id="uploadMoviePoster",
+        summary="Upload a film's poster",
+        description="For whoever added the film, and admins. " + UPLOADS_IN_SHORT,
+    )
+)
 class PosterView(UploadView):
     queryset = Movie.objects.all()
     error_statuses: ClassVar = {"POST": (403,)}
@@ -98,4 +140,8 @@ class MovieRankView(ApiView):
     serializer_class = StandingSerializer
 
     def get(self, request: Request, pk: int) -> Response:
+        """Get why a film stands where it stands.
+
+        Its score, what scores start from, and the films above and below it.
+        """
         return Response(self.get_serializer(self.get_object().stats).data)

@@ -68,10 +68,19 @@ class MetricsView(ApiView):
     permission_classes = (MayScrape,)
     renderer_classes = (PrometheusRenderer,)
     personal = True
+    is_download = True
     error_statuses = {"GET": (401,)}  # noqa: RUF012  # as in the other views
 
-    @extend_schema(responses={(200, PrometheusRenderer.media_type): OpenApiResponse(str)})
+    @extend_schema(
+        auth=[{"metricsToken": []}, {}],  # type: ignore[list-item]  # the stubs say str
+        responses={(200, PrometheusRenderer.media_type): OpenApiResponse(str)},
+    )
     def get(self, request: Request) -> HttpResponse:
+        """Get the numbers of this server.
+
+        As Prometheus reads them. Not for the world: `Authorization: Bearer` and `METRICS_TOKEN`, or
+        a client of `METRICS_NETWORKS`; no access token opens it.
+        """
         text = generate_latest(registry())
         return HttpResponse(text, content_type=CONTENT_TYPE_PLAIN_0_0_4)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import environ
 
-from movieshelf import checks
+from movieshelf import __version__, checks
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -403,9 +403,14 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "MovieShelf",
-    "VERSION": "1.0.0",
-    "DESCRIPTION": "The backend of a community film shelf.",
+    "VERSION": __version__,
+    "DESCRIPTION": "The backend of a community film shelf. The guides at `/docs` come first: a"
+    " first session, logins in a browser, errors, lists, conditional requests, retries, images.",
+    "CONTACT": {"name": "MovieShelf", "url": "https://movieshelf.example"},
+    "LICENSE": {"name": "MIT", "identifier": "MIT"},
     "OAS_VERSION": "3.1.1",
+    # Where it is served from; relative, so that it holds behind any name.
+    "SERVERS": [{"url": "/", "description": "The server that serves this document."}],
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "",
     "COMPONENT_SPLIT_REQUEST": True,
@@ -413,10 +418,20 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SERVE_AUTHENTICATION": [],
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "ENUM_SUFFIX": "",
+    "ENUM_NAME_OVERRIDES": {
+        "ImportFormat": "imports.reading.NAMES",
+        "ImportStatus": "imports.models.Import.Status",
+        "RowOutcome": "imports.models.Row.Outcome",
+        "UserRole": "accounts.models.User.Role",
+    },
+    "GET_LIB_DOC_EXCLUDES": "movieshelf.api.schema.undescribing_classes",
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "media.schema.add_images",
         "moderation.schema.add_redirects",
+        "movieshelf.reference.document.finish",
     ],
 }
 

@@ -19,8 +19,8 @@ from media.views import MediaLimitsView, serve_media
 from movies.views import MovieRankView, MovieViewSet, PosterView
 from movieshelf.admin_login import admin_login
 from movieshelf.converters import IdConverter
-from movieshelf.docs import DocsView, OpenAPIView
 from movieshelf.health import healthz, readyz
+from movieshelf.reference.pages import DocsView, OpenAPIView
 from movieshelf.scraping import MetricsView
 from ratings.mine import OwnRatingsView
 from ratings.views import MovieRatingView

@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.models import User
-from movies.models import Movie
+from movies.models import STARS, Movie
 from movieshelf.api.fields import StringField
 from movieshelf.api.pagination import MAX_PAGE_SIZE, page_body
 from movieshelf.api.serializers import CamelCaseModelSerializer, QuerySerializer
@@ -43,6 +43,8 @@ class OwnRatingsParams(QuerySerializer):
 
 
 class RatedMovieSerializer(CamelCaseModelSerializer[Movie]):
+    """As much of a film as a list of ratings shows."""
+
     class Meta:
         model = Movie
         fields = ("id", "title", "poster_url")
@@ -51,6 +53,7 @@ class RatedMovieSerializer(CamelCaseModelSerializer[Movie]):
 class OwnRatingSerializer(CamelCaseModelSerializer[Rating]):
     """One's own rating, with as much of the film as a list shows."""
 
+    value = serializers.IntegerField(min_value=min(STARS), max_value=max(STARS), read_only=True)
     movie_id = serializers.IntegerField(read_only=True)
     movie = RatedMovieSerializer(read_only=True)
 
@@ -73,11 +76,19 @@ class OwnRatingsView(ApiView):
 
     @extend_schema(
         parameters=[
-            OpenApiParameter("movieIds", str, description="Ids separated by commas: one page.")
+            OpenApiParameter(
+                "movieIds",
+                {"type": "string", "pattern": f"^[0-9]+(,[0-9]+){{0,{MAX_PAGE_SIZE - 1}}}$"},
+                description="Ids of films, separated by commas: only these, on one page.",
+            )
         ],
         responses=OwnRatingSerializer(many=True),
     )
     def get(self, request: Request) -> Response:
+        """List one's own ratings.
+
+        The latest change stands first.
+        """
         asked = OwnRatingsParams.parse(request)
         if "movie_ids" in asked:
             ratings = self.get_queryset().filter(movie__in=asked["movie_ids"])

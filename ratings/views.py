@@ -25,10 +25,18 @@ class MovieRatingView(ApiView):
         return Rating.objects.of(cast(User, self.request.user))
 
     def get(self, request: Request, movie_id: int) -> Response:
+        """Get one's own rating of a film.
+
+        404 where one has not rated it.
+        """
         return Response(self.get_serializer(self.get_object()).data)
 
-    @extend_schema(responses=RatedSerializer)
+    @extend_schema(operation_id="rateMovie", responses=RatedSerializer)
     def put(self, request: Request, movie_id: int) -> Response:
+        """Rate a film.
+
+        Replaces an earlier rating. The answer has the film's numbers as they are right after it.
+        """
         Movie.objects.require(movie_id)
         asked = self.get_serializer(data=request.data)
         asked.is_valid(raise_exception=True)
@@ -37,6 +45,11 @@ class MovieRatingView(ApiView):
         )
         return Response(RatedSerializer(rating).data)
 
+    @extend_schema(operation_id="unrateMovie")
     def delete(self, request: Request, movie_id: int) -> Response:
+        """Take one's rating of a film back.
+
+        404 where there is none.
+        """
         Rating.objects.unrate(user=cast(User, request.user), movie_id=movie_id)
         return Response(status=204)

@@ -2,7 +2,7 @@
 
 from typing import cast
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import serializers
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
@@ -17,6 +17,10 @@ from movieshelf.api.views import ApiView
 from reviews.models import MAX_NOTE_LENGTH, Report, Review, ReviewQuerySet
 
 Reason = Report.Reason
+ONCE = (
+    "Once a member and thing: again, the first report is given again, unchanged, with 200. What is"
+    " one's own is 400."
+)
 
 
 class ReportSerializer(CamelCaseModelSerializer[Report]):
@@ -26,6 +30,8 @@ class ReportSerializer(CamelCaseModelSerializer[Report]):
 
 
 class ReviewReportSerializer(ReportSerializer):
+    """A word to the moderators about somebody else's review."""
+
     review_id = serializers.IntegerField(read_only=True)
     reason = serializers.ChoiceField([Reason.SPAM, Reason.ABUSE, Reason.SPOILER, Reason.OTHER])
 
@@ -36,6 +42,8 @@ class ReviewReportSerializer(ReportSerializer):
 
 
 class MovieReportSerializer(ReportSerializer):
+    """A word to the moderators about a film."""
+
     movie_id = serializers.IntegerField(read_only=True)
     reason = serializers.ChoiceField([Reason.DUPLICATE, Reason.SPAM, Reason.ABUSE, Reason.OTHER])
 
@@ -65,7 +73,14 @@ class ReportView(ApiView):
         return Response(self.get_serializer(report).data, status=201 if is_new else 200)
 
 
-@extend_schema(responses={200: ReviewReportSerializer, 201: ReviewReportSerializer})
+@extend_schema_view(
+    post=extend_schema(
+        operation_id="reportReview",
+        summary="Report a review to the moderators",
+        description=ONCE,
+        responses={200: ReviewReportSerializer, 201: ReviewReportSerializer},
+    )
+)
 class ReviewReportView(ReportView):
     serializer_class = ReviewReportSerializer
 
@@ -73,7 +88,14 @@ class ReviewReportView(ReportView):
         return Review.objects.visible_to(self.request.user)
 
 
-@extend_schema(responses={200: MovieReportSerializer, 201: MovieReportSerializer})
+@extend_schema_view(
+    post=extend_schema(
+        operation_id="reportMovie",
+        summary="Report a film to the moderators",
+        description=ONCE,
+        responses={200: MovieReportSerializer, 201: MovieReportSerializer},
+    )
+)
 class MovieReportView(ReportView):
     queryset = Movie.objects.all()
     serializer_class = MovieReportSerializer

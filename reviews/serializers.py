@@ -51,6 +51,8 @@ class ReviewSerializer(CamelCaseModelSerializer[Review]):
         )
         read_only_fields = ("id", "created_at", "updated_at")
 
+    sometimes = ("hidden",)
+
     def to_representation(self, instance: Review) -> dict[str, Any]:
         shown: dict[str, Any] = super().to_representation(instance)
         viewer = self.context["request"].user

@@ -9,6 +9,11 @@ from rest_framework.response import Response
 from accounts.models import User
 from accounts.permissions import IsOwnerOrAdmin
 from movies.models import Movie, MovieStats
+from movieshelf.api.conditional import (
+    conditional_write,
+    says_version,
+    says_where,
+)
 from movieshelf.api.errors import Forbidden
 from movieshelf.api.idempotency import idempotent, takes_idempotency_key
 from movieshelf.api.views import ApiView, ApiViewSet
@@ -21,8 +26,12 @@ class MovieReviewsView(ApiView):
     queryset = Review.objects.all()
     serializer_class = ReviewSerializer
 
-    @extend_schema(parameters=[ReviewListParams])
+    @extend_schema(parameters=[ReviewListParams], responses=ReviewSerializer(many=True))
     def get(self, request: Request, movie_id: int) -> Response:
+        """List a film's reviews.
+
+        Hidden ones are seen by their authors and admins alone.
+        """
         movie = MovieStats.objects.require(movie_id)
         asked = ReviewListParams.parse(request)
         reviews = ReviewList(movie, request.user, sort=asked["sort"])
@@ -30,8 +39,15 @@ class MovieReviewsView(ApiView):
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
 
     @takes_idempotency_key
+    @says_where
+    @says_version
     @extend_schema(responses={201: ReviewSerializer})
     def post(self, request: Request, movie_id: int) -> Response:
+        """Review a film.
+
+        Plain text: HTML is removed, text that only looks like it (`I <3 this`) stays to the letter.
+        A member may review a film more than once.
+        """
         Movie.objects.require(movie_id)
         asked = self.get_serializer(data=request.data)
         asked.is_valid(raise_exception=True)
@@ -55,10 +71,18 @@ class ReviewViewSet(ApiViewSet):
         return Review.objects.visible_to(self.request.user).for_reading()
 
     def retrieve(self, request: Request, pk: int) -> Response:
+        """Get a review."""
         return Response(self.get_serializer(self.get_object()).data)
 
+    @conditional_write
+    @says_version
     @extend_schema(request=ReviewChangeSerializer)
     def partial_update(self, request: Request, pk: int) -> Response:
+        """Edit, hide or show a review.
+
+        `content` by its author or an admin; `hidden` and its `reason` by admins only. With
+        `If-Match`, only where it was not changed since.
+        """
         review, editor = self.get_object(), cast(User, request.user)
         if "hidden" in request.data and not editor.is_admin:
             raise Forbidden("Only an admin hides a review.")
@@ -67,7 +91,12 @@ class ReviewViewSet(ApiViewSet):
         review.change(by=editor, **asked.validated_data)
         return self.retrieve(request, pk)
 
+    @conditional_write
     def destroy(self, request: Request, pk: int) -> Response:
+        """Delete a review.
+
+        For its author, and admins. The film counts one less in the same moment.
+        """
         review = self.get_object()
         review.delete(by=cast(User, request.user).as_moderator_of(review.user_id))
         return Response(status=204)

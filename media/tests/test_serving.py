@@ -456,7 +456,7 @@ def test_the_openapi_document_knows_images(api: ApiClient) -> None:
     document = api.get("/openapi.json").json()
 
     operation = document["paths"]["/media/{id}"]["get"]
-    assert set(operation["responses"]) == {"200", "206", "304", "400", "404", "416", "503"}
+    assert set(operation["responses"]) == {"200", "206", "304", "400", "404", "416", "500", "503"}
     assert set(operation["responses"]["200"]["content"]) == {
         "image/jpeg",
         "image/png",

@@ -1,8 +1,32 @@
 """If-Match and If-None-Match, as RFC 9110 section 13 compares them."""
 
+from hashlib import blake2b
+
 from django.http import HttpRequest
 from django.utils.http import parse_etags
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
+from rest_framework.response import Response
+
+TEXT = {"type": "string"}
+
+# These decorate the handler of an operation, and document what it takes and says.
+conditional_write = extend_schema(
+    parameters=[
+        OpenApiParameter(
+            "If-Match",
+            TEXT,
+            OpenApiParameter.HEADER,
+            description="Do it only where the thing was not changed since this `ETag`.",
+        )
+    ]
+)
+says_version = extend_schema(
+    parameters=[OpenApiParameter("ETag", TEXT, OpenApiParameter.HEADER, response=[200, 201])]
+)
+says_where = extend_schema(
+    parameters=[OpenApiParameter("Location", TEXT, OpenApiParameter.HEADER, response=[201, 202])]
+)
 
 
 def is_known_to_client(request: HttpRequest | Request, etag: str) -> bool:
@@ -12,6 +36,21 @@ def is_known_to_client(request: HttpRequest | Request, etag: str) -> bool:
         return False
     tags = [tag.removeprefix("W/") for tag in parse_etags(header)]
     return "*" in tags or etag in tags
+
+
+def tag(request: Request, response: Response) -> Response:
+    """Put an ETag on what was read, and make a 304 of it for whom it is no news.
+
+    A view that knows the version says so itself; else the tag is a hash of the very bytes, so
+    it is strong, and as exact as can be.
+    """
+    response.render()
+    if "ETag" not in response.headers:
+        response.headers["ETag"] = f'"{blake2b(response.content, digest_size=16).hexdigest()}"'
+    if is_known_to_client(request, response.headers["ETag"]):
+        response.status_code, response.content = 304, b""
+        del response.headers["Content-Type"]
+    return response
 
 
 def if_match_tags(request: HttpRequest | Request) -> list[str] | None:

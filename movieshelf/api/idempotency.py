@@ -40,7 +40,7 @@ takes_idempotency_key = extend_schema(
             REPLAYED,
             {"type": "string", "const": "true"},
             OpenApiParameter.HEADER,
-            response=[200, 201],
+            response=[200, 201, 202],
             description="There when this is the answer to an earlier request with the same key.",
         ),
     ]

@@ -15,6 +15,7 @@ from rest_framework.views import APIView
 
 from movieshelf.api.bodies import declared_length
 from movieshelf.api.ceilings import WRITES, PerIP, PerUser, tell
+from movieshelf.api.conditional import tag
 from movieshelf.api.errors import MethodNotAllowed, Unavailable
 from movieshelf.api.pagination import NumberedPagination
 from movieshelf.api.serializers import refuse_broken_query
@@ -30,6 +31,8 @@ class ApiMixin(APIView):
     personal = False
     # Reads, login, refresh and logout go on while READ_ONLY is on.
     works_read_only = False
+    # What is read as a file, sent while it is read from somewhere, has no version.
+    is_download = False
     # What a request counts towards before the thing it is about is looked for.
     ceilings: Sequence[PerIP | PerUser] = (WRITES,)
 
@@ -69,7 +72,8 @@ class ApiMixin(APIView):
         patch_vary_headers(response, ["Authorization"])
         response.headers.setdefault("Cache-Control", self.cache_control(request, response))
         tell(request, response)
-        return response
+        is_read = request.method in ("GET", "HEAD") and response.status_code == 200
+        return tag(request, response) if is_read and not self.is_download else response
 
     def cache_control(self, request: Request, response: Response) -> str:
         if self.personal or response.status_code >= 400 or request.method not in SAFE_METHODS:

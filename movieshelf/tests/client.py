@@ -1,4 +1,7 @@
-"""A client as a front-end would be: JSON in and out, a bearer token, a cookie jar."""
+"""A client as a front-end would be: JSON in and out, a bearer token, a cookie jar.
+
+It takes no answer that the OpenAPI document does not tell of (movieshelf.tests.documented).
+"""
 
 import json
 from typing import Any, Self
@@ -9,6 +12,7 @@ from django.utils import timezone
 
 from accounts.models import Session, User
 from accounts.tokens import AccessToken
+from movieshelf.tests.documented import require_documented
 
 
 class ApiClient(Client):
@@ -23,6 +27,12 @@ class ApiClient(Client):
         other.cookies = self.cookies
         other.defaults["HTTP_AUTHORIZATION"] = f"Bearer {token}"
         return other
+
+    def generic(self, method: str, path: str, data: Any = "", *args: Any, **extra: Any) -> Any:
+        response = super().generic(method, path, data, *args, **extra)
+        if method != "OPTIONS":
+            require_documented(method, path, response, json_of(data, response.status_code))
+        return response
 
     def _json(self, method: str, path: str, data: Any = None, **extra: Any) -> HttpResponse:
         if not isinstance(data, bytes | str):
@@ -45,3 +55,13 @@ class ApiClient(Client):
 
         files = [SimpleUploadedFile("photo.png", image, "image/png") for image in images]
         return Client.post(self, path, {field: files}, **extra)
+
+
+def json_of(data: Any, status: int) -> Any:
+    """Give what a JSON body says that was taken, None for no body and for other bodies."""
+    if not isinstance(data, bytes | str) or not data or status >= 300:
+        return None
+    try:
+        return json.loads(data)
+    except ValueError:
+        return None
