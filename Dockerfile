@@ -38,18 +38,11 @@ RUN SECRET_KEY="$(python -c 'import secrets; print(secrets.token_hex(32))')" \
     python manage.py collectstatic --no-input \
     && python -m compileall -q .
 
-# Granian reads its options from here, so an operator can change them without a new command.
-# Keep WEB_PROCESSES the same as GRANIAN_WORKERS: the settings refuse several without a shared cache.
-ENV GRANIAN_INTERFACE=wsgi \
-    GRANIAN_HOST=0.0.0.0 \
+# Options of the server are GRANIAN_* variables (movieshelf/serving.py has the others), so an operator
+# changes them without a new command. WEB_PROCESSES is how many of them serve.
+ENV GRANIAN_HOST=0.0.0.0 \
     GRANIAN_PORT=8000 \
-    GRANIAN_HTTP=1 \
-    GRANIAN_WEBSOCKETS=false \
-    GRANIAN_WORKERS=2 \
-    WEB_PROCESSES=2 \
-    GRANIAN_BLOCKING_THREADS=16 \
-    GRANIAN_RESPAWN_FAILED_WORKERS=true \
-    GRANIAN_WORKERS_KILL_TIMEOUT=10
+    WEB_PROCESSES=2
 
 USER 10001:10001
 EXPOSE 8000
@@ -58,5 +51,5 @@ EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
     CMD ["python", "-c", "import os, urllib.request as r; host = os.environ['ALLOWED_HOSTS'].split(',')[0].lstrip('.'); r.urlopen(r.Request('http://127.0.0.1:' + os.environ['GRANIAN_PORT'] + '/healthz', headers={'Host': host}), timeout=2)"]
 
-# Exec form: granian is process 1, gets SIGTERM itself, and lets its workers finish.
-CMD ["granian", "movieshelf.wsgi:application"]
+# Exec form: it is process 1, gets SIGTERM itself, and ends as movieshelf/serving.py says.
+CMD ["python", "-m", "movieshelf.serving"]

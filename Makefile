@@ -31,6 +31,8 @@ lint: ## Check style, types, imports, migrations and the settings for production
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy .
 	$(PYTHON) -c 'from importlinter.cli import lint_imports_command as main; main()'
+	.venv/bin/hadolint Dockerfile
+	.venv/bin/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose.yml
 	@# What follows asks the database: which migrations were applied, and what its version can do.
 	@$(PYTHON) -m movieshelf.embedded start
 	$(PYTHON) manage.py makemigrations --check --dry-run

@@ -14,6 +14,7 @@ from typing import Any
 import environ
 
 from movieshelf import __version__, checks
+from movieshelf.secret_files import SecretFiles
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -77,6 +78,8 @@ env = environ.Env(  # type: ignore[no-untyped-call]  # django-environ has no typ
     SLOW_QUERY_MS=(int, 500),
     TEST_RUN=(str, "0"),
 )
+# NAME_FILE, the path of a file with the value of NAME, is how containers are given secrets.
+env.ENVIRON = SecretFiles()  # type: ignore[no-untyped-call, assignment]  # as FileAwareEnv does
 environ.Env.read_env(BASE_DIR / ".env")
 
 # --- What kind of run this is -------------------------------------------------------------------

@@ -120,6 +120,20 @@ def test_a_start_with_an_unsafe_setting_refuses_and_names_it(command):
     assert "JWT_SIGNING_KEY is missing" in refused.stderr.splitlines()[-1]
 
 
+def test_a_secret_may_stand_in_a_file(tmp_path):
+    path = tmp_path / "secret_key"
+    path.write_text("short\n")
+
+    refused = manage("check", "--deploy", SECRET_KEY_FILE=str(path))
+    missing = manage("check", "--deploy", JWT_SIGNING_KEY_FILE=str(tmp_path / "nothing"))
+    path.write_text(f"{KEY}\n")
+    clean = manage("check", "--deploy", SECRET_KEY="", SECRET_KEY_FILE=str(path))
+
+    assert "SECRET_KEY is shorter than 32 bytes" in refused.stderr.splitlines()[-1]
+    assert "JWT_SIGNING_KEY_FILE cannot be read" in missing.stderr.splitlines()[-1]
+    assert clean.returncode == 0, clean.stderr
+
+
 def test_the_server_does_not_start_either():
     refused = subprocess.run(
         [sys.executable, "-c", "import movieshelf.wsgi"],
