@@ -154,7 +154,10 @@ class MovieQuerySet(models.QuerySet["Movie"]):
             movie.derive_keys()
         with constraint_raises("movie_title_unique", TitleTaken(None)):
             models.QuerySet.bulk_create(self, in_order)
-        numbers = [MovieStats(movie=movie, created_at=movie.created_at) for movie in in_order]
+        numbers = [
+            MovieStats(movie=m, created_at=m.created_at, release_date=m.release_date)
+            for m in in_order
+        ]
         models.QuerySet.bulk_create(MovieStats.objects.all(), numbers)
 
     def bulk_create(self, *args: Any, **kwargs: Any) -> NoReturn:

@@ -64,6 +64,7 @@ env = environ.Env(  # type: ignore[no-untyped-call]  # django-environ has no typ
     PASSWORD_HASHES_AT_ONCE=(int, 1),
     BODY_MAX_BYTES=(int, 1024 * 1024),
     MEDIA_MAX_BYTES=(int, 5 * 1024 * 1024),
+    CHANGES_KEPT_DAYS=(int, 30),
     IMPORT_MAX_BYTES=(int, 5 * 1024 * 1024),
     IMPORT_MAX_ROWS=(int, 50_000),
     MEDIA_MAX_PIXELS=(int, 40_000_000),
@@ -117,6 +118,7 @@ INSTALLED_APPS = [
     "ratings",
     "reviews",
     "imports",
+    "changes",
 ]
 
 # The first adds what every answer carries and turns what others refused into the envelope, so it
@@ -361,6 +363,8 @@ PAGE_CSP = {
 
 BODY_MAX_BYTES = env("BODY_MAX_BYTES")
 MEDIA_MAX_BYTES = env("MEDIA_MAX_BYTES")
+# For so long a cursor of the feed of changes is good, and what is gone is remembered.
+CHANGES_KEPT_DAYS = env("CHANGES_KEPT_DAYS")
 IMPORT_MAX_BYTES = env("IMPORT_MAX_BYTES")
 IMPORT_MAX_ROWS = env("IMPORT_MAX_ROWS")
 MEDIA_MAX_PIXELS = env("MEDIA_MAX_PIXELS")
@@ -424,6 +428,8 @@ SPECTACULAR_SETTINGS = {
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "ENUM_SUFFIX": "",
     "ENUM_NAME_OVERRIDES": {
+        "ChangeKind": "changes.serializers.CHANGES",
+        "ChangedType": "changes.feed.TYPES",
         "ImportFormat": "imports.reading.NAMES",
         "ImportStatus": "imports.models.Import.Status",
         "RowOutcome": "imports.models.Row.Outcome",

@@ -14,6 +14,7 @@ from accounts.profiles import (
     SessionView,
 )
 from accounts.views import LoginView, LogoutView, RefreshView, RegisterView
+from changes.views import ChangesView
 from imports.views import ImportReportView, ImportsView, ImportView
 from media.views import MediaLimitsView, serve_media
 from movies.views import MovieRankView, MovieViewSet, PosterView
@@ -62,6 +63,7 @@ urlpatterns = [
     path("imports", ImportsView.as_view()),
     path("imports/<id:import_id>", ImportView.as_view()),
     path("imports/<id:import_id>/report.csv", ImportReportView.as_view()),
+    path("changes", ChangesView.as_view()),
     path("media/limits", MediaLimitsView.as_view()),
     path("media/<uuid:pk>", serve_media),
     path("healthz", healthz),

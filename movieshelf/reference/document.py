@@ -36,6 +36,7 @@ TAGS = {
     "movies": "The catalogue: films, their numbers, lists, search and ranks.",
     "reviews": "Reviews of films, and reports about them.",
     "ratings": "One rating a member and film, from 1 to 5.",
+    "changes": "What changed since, for search engines and caches.",
     "media": "Images that never change, and smaller ones.",
     "operations": "What a load balancer and a program that starts here ask.",
 }

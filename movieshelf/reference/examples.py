@@ -181,6 +181,27 @@ EXAMPLES: dict[str, Any] = {
         **IMPORT,
         "report": {"items": [ROW], "page": 1, "pageSize": 20, "total": 1, "totalPages": 1},
     },
+    "Changes": {
+        "items": [
+            {
+                "type": "review",
+                "id": 21,
+                "change": "created",
+                "movie": None,
+                "review": {
+                    "id": 21,
+                    "movieId": 7,
+                    "userId": 3,
+                    **REVIEW_IN,
+                    "createdAt": WHEN,
+                    "updatedAt": LATER,
+                },
+            },
+            {"type": "movie", "id": 9, "change": "deleted", "movie": None, "review": None},
+        ],
+        "next": "MS5mMjE4MDlkODA4NzAubXIuMjEzMTQuMjEzMTQuMC4w",
+        "more": False,
+    },
     "Limits": {
         "maxBytes": 5_242_880,
         "maxPixels": 40_000_000,

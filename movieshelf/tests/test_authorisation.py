@@ -82,6 +82,7 @@ MATRIX: list[Row] = [
     ("get", "/imports/<id:import_id>", None, (401, 404, 200, 404)),
     ("get", "/imports/<id:import_id>/report.csv", None, (401, 404, 200, 404)),
     ("delete", "/imports/<id:import_id>", None, (401, 404, 202, 404)),
+    ("get", "/changes", None, EVERYBODY),
     ("get", "/media/limits", None, EVERYBODY),
     ("get", "/media/<uuid:image>", None, EVERYBODY),
     ("get", "/healthz", None, EVERYBODY),

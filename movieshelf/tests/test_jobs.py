@@ -18,7 +18,9 @@ def test_what_is_done_again_and_again_is_a_periodic_job():
         "accounts.sweep_sessions",
         "api.sweep_idempotency_keys",
         "movieshelf.check_numbers",
+        "movies.keep_marks",
         "imports.sweep",
+        "changes.sweep",
     }
 
 
