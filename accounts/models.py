@@ -194,7 +194,7 @@ class UserQuerySet(models.QuerySet["User"]):
         deleted, per_model = models.QuerySet.delete(leaving)
         avatars = [member.avatar_id for member in locked if member.avatar_id]
         if avatars:
-            Media.objects.filter(pk__in=avatars).unused().delete()
+            Media.objects.filter(pk__in=avatars).remove_unused()
         return deleted, per_model
 
     delete.alters_data = True  # type: ignore[attr-defined]  # Django's mark for templates

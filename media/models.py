@@ -179,7 +179,14 @@ class MediaQuerySet(models.QuerySet["Media"]):
         locked is seen when we look again.
         """
         _batched(self.filter(unused_since=None).unused(), _mark_unused, batch)
-        return _batched(self.to_sweep(), _delete, batch)
+        return self.to_sweep().remove_unused(batch=batch)
+
+    def remove_unused(self, *, batch: int = SWEEP_BATCH) -> int:
+        """Remove those of these images that nothing points to; give how many there were.
+
+        One that somebody is linking just now is left to them.
+        """
+        return _batched(self.unused(), _delete, batch)
 
 
 _MediaManager = models.Manager.from_queryset(MediaQuerySet)

@@ -173,6 +173,21 @@ def test_an_avatar_that_somebody_else_shows_too_stays(api, user):
     assert api.get(media.url).status_code == 200
 
 
+@pytest.mark.django_db(transaction=True)
+def test_an_avatar_that_becomes_a_poster_while_its_member_leaves_stays(api, user):
+    """The one who shows it was told so: his link wins, as against a sweep."""
+    media, movie = avatar_of(user), MovieFactory()
+
+    with transaction.atomic():
+        movie.edit(poster=media)
+        left = at_once(user.delete)
+
+    assert not User.objects.filter(pk=user.pk).exists(), left
+    movie.refresh_from_db()
+    assert movie.poster == media
+    assert api.get(media.url).status_code == 200
+
+
 def test_the_avatars_of_others_stay(api, user):
     media = avatar_of(UserFactory())
     avatar_of(user)
