@@ -11,8 +11,8 @@ from rest_framework.response import Response
 from accounts.models import User
 from movies.models import STARS, Movie
 from movieshelf.api.fields import StringField
-from movieshelf.api.pagination import MAX_PAGE_SIZE, page_body
-from movieshelf.api.serializers import CamelCaseModelSerializer, QuerySerializer
+from movieshelf.api.pagination import MAX_PAGE_SIZE, PageParams, page_body
+from movieshelf.api.serializers import CamelCaseModelSerializer
 from movieshelf.api.views import ApiView
 from movieshelf.converters import MAX_BIGINT
 from ratings.models import Rating, RatingQuerySet
@@ -38,7 +38,7 @@ class MovieIdsField(StringField):
         return {int(digits) for digits in given if int(digits) <= MAX_BIGINT}
 
 
-class OwnRatingsParams(QuerySerializer):
+class OwnRatingsParams(PageParams):
     movie_ids = MovieIdsField(required=False)
 
 

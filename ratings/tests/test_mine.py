@@ -142,6 +142,14 @@ def test_ids_that_are_none_are_400(api, user, ids):
     assert list(response.json()["error"]["details"]) == ["movieIds"]
 
 
+@pytest.mark.parametrize("page", ["page=0", "page=x", "pageSize=101", "page=1&page=2"])
+def test_a_page_that_cannot_be_is_400_beside_ids_too(api, user, page):
+    response = api.as_(user).get(f"/users/me/ratings?movieIds=1&{page}")
+
+    assert response.status_code == 400
+    assert list(response.json()["error"]["details"]) == [page.partition("=")[0]]
+
+
 def test_ids_given_twice_are_400(api, user):
     assert api.as_(user).get("/users/me/ratings?movieIds=1&movieIds=2").status_code == 400
 
