@@ -4,7 +4,6 @@ from decimal import Decimal
 from typing import Any, cast
 
 from django.contrib.auth.models import AnonymousUser
-from django.contrib.postgres.search import TrigramWordSimilarity
 from django.db import models
 from django.db.models import Q
 
@@ -12,6 +11,7 @@ from accounts.models import User
 from movies.marks import START, Place, Span, find_page
 from movies.models import Movie, MovieQuerySet, StarCount
 from movies.orders import ORDERS, Order
+from movies.searching import among, has_text, titles_containing, titles_near
 from movies.titles import search_fold
 from movieshelf.api.errors import AuthFailed
 from movieshelf.api.fields import DigitsField, SpellingOutChoiceField, TextField
@@ -70,19 +70,36 @@ class MovieList:
         self.stars: int = asked["stars"]
         self.scope: str = asked["scope"]
         self.viewer = viewer
-        self.filtered = Movie.objects.filter(self._only(Movie))
+        self.filtered = self._held()
         self.is_fuzzy = False
 
     def total(self) -> int:
-        """Count the films; where none has `q` in its title, look for the closest ones."""
+        """Say how many films there are; where none has `q` in its title, find the closest ones."""
         if not self.folded:
             return self._total_of_shelf()
-        total = self.filtered.titled_like(self.folded).count()
-        if total or not self._may_be_a_typo():
-            return total
-        self._closest = self._find_closest()
-        self.is_fuzzy = bool(self._closest)
-        return len(self._closest)
+        found = titles_containing.of(self.folded)
+        if found.ids is not None:
+            # Few enough to be looked at one by one.
+            self.filtered = self.filtered.filter(among(found.ids))
+            if found.films or len(self.q) < MIN_FUZZY_LENGTH:
+                return self.filtered.count() if self._is_filtered else found.films
+            self._closest = self._find_closest()
+            self.is_fuzzy = bool(self._closest)
+            return len(self._closest)
+        return self._total_of_many(found.films)
+
+    @property
+    def _is_filtered(self) -> bool:
+        return bool(self.stars) or self.scope != Scope.ALL
+
+    def _total_of_many(self, films: int) -> int:
+        having = has_text(self.folded)
+        self.filtered = self.filtered.filter(having)
+        if not self._is_filtered:
+            return films
+        if self.scope == Scope.NOT_MINE and not self.stars:
+            return films - Movie.objects.added_by(cast(User, self.viewer)).filter(having).count()
+        return self.filtered.count()
 
     def __getitem__(self, page: slice) -> MovieQuerySet:
         films = Movie.objects.with_stats()
@@ -92,7 +109,7 @@ class MovieList:
             return films.filter(pk__in=ids).order_by(order)
         films = films.order_by(*self.order.of_films())
         if self._is_near(page.stop):
-            return films.filter(self._only(Movie)).titled_like(self.folded)[page]
+            return (films & self.filtered)[page]
         return films.filter(pk__in=self._ids_far_out(page.start, page.stop - page.start))
 
     @property
@@ -147,17 +164,11 @@ class MovieList:
             only &= Q((f"{film}created_by", None)) | ~mine
         return only
 
-    def _may_be_a_typo(self) -> bool:
-        return (
-            len(self.q) >= MIN_FUZZY_LENGTH and not Movie.objects.titled_like(self.folded).exists()
-        )
-
     def _find_closest(self) -> list[int]:
-        return list(
-            self.filtered.filter(title_search__trigram_word_similar=self.folded)
-            .order_by(
-                TrigramWordSimilarity(self.folded, "title_search").desc(),
-                *ORDERS["uploaded_desc"].of_films(),
-            )
-            .values_list("pk", flat=True)[:MAX_FUZZY]
-        )
+        """Give the closest titles that the other filters leave, the nearest first."""
+        near = titles_near.of(self.folded).ids or ()
+        left = set(self._held().filter(among(near)).values_list("pk", flat=True))
+        return [pk for pk in near if pk in left][:MAX_FUZZY]
+
+    def _held(self) -> MovieQuerySet:
+        return Movie.objects.filter(self._only(Movie))

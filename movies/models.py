@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from movies.marks import Move, PageMarks
+from movies.searching import TitleMove
 from movies.titles import search_fold, title_key
 from movies.versions import require_version
 from movieshelf.api.errors import Conflict, NotFound, constraint_raises
@@ -24,7 +25,7 @@ from trail.models import Act, Verb
 if TYPE_CHECKING:
     from ratings.models import Rating
 
-__all__ = ("Move", "Movie", "MovieStats", "PageMarks", "StarCount")
+__all__ = ("Move", "Movie", "MovieStats", "PageMarks", "StarCount", "TitleMove")
 
 MAX_TITLE_LENGTH = 200
 MAX_SYNOPSIS_LENGTH = 5_000

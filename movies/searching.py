@@ -1,0 +1,256 @@
+"""Which films have a text in their titles: found once, and known until a title comes or goes.
+
+How many titles have an "a" in them is counted in a third of a second at a million films, and asked
+for all day. So what was found is kept, with the snapshot of the database it was found in; every
+title that comes or goes leaves a row in TitleMove, in its own transaction. The rows that the kept
+snapshot did not see are what has changed since: they are added to the count, whoever kept it and
+wherever, and so no write to a cache has to arrive for the answer to be right.
+"""
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from django.core.cache import cache
+from django.db import connection, models, transaction
+from django.db.models import Q, Value
+from django.db.models.expressions import RawSQL
+from django.db.models.functions import StrIndex
+from django.db.models.lookups import GreaterThan
+
+# Up to so many films are kept one by one, and sorted when they are shown.
+FEW = 5_000
+# Of two characters there is no trigram; the index would be read from end to end.
+MIN_TRIGRAM_LENGTH = 3
+# The closest titles that are kept, from which other filters choose.
+MAX_NEAR = 200
+# The contract offers twenty. With so many of one kind those that are less close need no look.
+ENOUGH = 20
+# Word similarity, from near to far: the farther, the more titles are read.
+THRESHOLDS = (0.5, 0.3)
+MAX_SWAPPED_LENGTH = 40
+# Less than the hour for which TitleMove keeps what changed.
+KEPT_SECONDS = 1_800
+KEPT_BY_PROCESS = 500
+
+
+class TitleMove(models.Model):
+    """A title that a film has now (+1), or no longer has (-1); none, after a change of many."""
+
+    id = models.BigAutoField(primary_key=True)
+    films = models.SmallIntegerField()
+    title = models.TextField(null=True)  # noqa: DJ001  # which title is not told
+    transaction = models.BigIntegerField()
+    at = models.DateTimeField()
+
+    class Meta:
+        indexes = (models.Index("transaction", name="titlemove_transaction"),)
+
+    def __str__(self) -> str:
+        return f"{self.films:+} {self.title}"
+
+
+class Found(NamedTuple):
+    """What one snapshot found for a text; `ids` are None where there are more than a few."""
+
+    snapshot: str
+    started_at: str
+    films: int
+    ids: Sequence[int] | None
+    kept_at: float = 0.0
+
+
+# What tells one snapshot from all others, also from those of a database that was restored since,
+# and whether a transaction asks that has written: what it sees of itself may never come to be.
+_SNAPSHOT = """
+    pg_current_snapshot()::text, pg_postmaster_start_time()::text,
+    pg_current_xact_id_if_assigned() IS NOT NULL
+"""
+
+
+class Finds:
+    """One kind of finds: kept by each process, and shared through the cache."""
+
+    def __init__(self, name: str, look: Callable[[str], tuple[Found, bool]]) -> None:
+        self.name = name
+        self._look = look
+        self._held: OrderedDict[str, Found] = OrderedDict()
+        self._lock = threading.Lock()
+        self._looking: dict[str, threading.Lock] = {}
+
+    def of(self, folded: str) -> Found:
+        """Give what is found for a text now."""
+        if current := self._current(folded):
+            return current
+        # One thread looks, and the others wait for what it finds.
+        with self._lock:
+            looking = self._looking.setdefault(folded, threading.Lock())
+        try:
+            with looking:
+                return self._current(folded) or self._look_and_keep(folded)
+        finally:
+            with self._lock:
+                self._looking.pop(folded, None)
+
+    def _current(self, folded: str) -> Found | None:
+        kept = self._held.get(folded) or cache.get(self._key(folded))
+        if kept is None or not 0 <= time.time() - kept[-1] < KEPT_SECONDS:
+            return None
+        found = Found(*kept)
+        moved = _moved_since(found)
+        if moved is None:
+            return None
+        self._hold(folded, found)
+        return self._after(moved, found, folded)
+
+    def _after(self, moved: Sequence[tuple[int, str]], found: Found, folded: str) -> Found | None:
+        changes = [films for films, title in moved if folded in title]
+        # Which of a few they are is looked up again; of many only the number matters.
+        if changes and found.ids is not None:
+            return None
+        return found._replace(films=found.films + sum(changes))
+
+    def _look_and_keep(self, folded: str) -> Found:
+        found, is_writing = self._look(folded)
+        if not is_writing:
+            found = found._replace(kept_at=time.time())
+            self._hold(folded, found)
+            cache.set(self._key(folded), tuple(found), timeout=KEPT_SECONDS)
+        return found
+
+    def _hold(self, folded: str, found: Found) -> None:
+        with self._lock:
+            self._held[folded] = found
+            self._held.move_to_end(folded)
+            while len(self._held) > KEPT_BY_PROCESS:
+                self._held.popitem(last=False)
+
+    def _key(self, folded: str) -> str:
+        return f"movies:{self.name}:{folded.encode().hex()}"
+
+
+class NearFinds(Finds):
+    """Which titles are the nearest depends on all of them: any that moves makes one look again."""
+
+    def _after(self, moved: Sequence[tuple[int, str]], found: Found, folded: str) -> Found | None:
+        return None if moved else found
+
+
+def has_text(folded: str) -> Q:
+    """Say that a title contains the text, whatever that costs: for walking another index."""
+    return Q(GreaterThan(StrIndex("title_search", Value(folded)), 0))
+
+
+def among(ids: Sequence[int]) -> Q:
+    """Say that a film is one of these: as one parameter, however many there are."""
+    return Q(pk__in=RawSQL("SELECT unnest(%s::bigint[])", [list(ids)]))
+
+
+def _containing(folded: str) -> tuple[Found, bool]:
+    """Find the films whose titles contain a text: one by one if they are few, else their number."""
+    if len(folded) < MIN_TRIGRAM_LENGTH:
+        condition, parameter = "strpos(title_search, %s) > 0", folded
+    else:
+        condition, parameter = "title_search LIKE %s", f"%{_escaped(folded)}%"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            WITH few AS MATERIALIZED (
+                SELECT id FROM movies_movie WHERE {condition} LIMIT {FEW + 1}
+            )
+            SELECT {_SNAPSHOT}, count(*), array_agg(id) FROM few
+            """,
+            [parameter],
+        )
+        snapshot, started_at, is_writing, films, ids = _only_row(cursor)
+        if films <= FEW:
+            return Found(snapshot, started_at, films, ids or []), is_writing
+        # In one statement with its snapshot: what is counted is what that saw.
+        cursor.execute(
+            f"SELECT {_SNAPSHOT}, count(*) FROM movies_movie WHERE {condition}", [parameter]
+        )
+        snapshot, started_at, is_writing, films = _only_row(cursor)
+    return Found(snapshot, started_at, films, None), is_writing
+
+
+def _near(folded: str) -> tuple[Found, bool]:
+    """Find the titles that come closest to a text: a typo, or a few."""
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            # Taken before we look: whatever changes from then on makes one look again.
+            cursor.execute(f"SELECT {_SNAPSHOT}")
+            snapshot, started_at, is_writing = _only_row(cursor)
+        ids = _with_two_letters_swapped(folded)
+        for threshold in THRESHOLDS:
+            if len(ids) < MAX_NEAR:
+                ids += [pk for pk in _similar(folded, threshold) if pk not in ids]
+            if len(ids) >= ENOUGH:
+                break
+    return Found(snapshot, started_at, len(ids), ids[:MAX_NEAR]), is_writing
+
+
+def _with_two_letters_swapped(folded: str) -> list[int]:
+    """Find titles that contain the text but for two neighbours: hardly a trigram is left of it."""
+    if len(folded) > MAX_SWAPPED_LENGTH:
+        return []
+    swapped = {
+        f"{folded[:n]}{folded[n + 1]}{folded[n]}{folded[n + 2 :]}" for n in range(len(folded) - 1)
+    }
+    like = " OR ".join(["title_search LIKE %s"] * len(swapped))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT id FROM movies_movie WHERE {like}"
+            f" ORDER BY length(title_search), created_at DESC, id DESC LIMIT {MAX_NEAR}",
+            [f"%{_escaped(text)}%" for text in sorted(swapped)],
+        )
+        return [pk for (pk,) in cursor]
+
+
+def _similar(folded: str, threshold: float) -> list[int]:
+    """Find titles one of whose stretches of words shares this part of the text's trigrams."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT set_config('pg_trgm.word_similarity_threshold', %s, true)", [str(threshold)]
+        )
+        cursor.execute(
+            "SELECT id FROM movies_movie WHERE title_search %%> %s"
+            " ORDER BY word_similarity(%s, title_search) DESC, created_at DESC, id DESC"
+            f" LIMIT {MAX_NEAR}",
+            [folded, folded],
+        )
+        return [pk for (pk,) in cursor]
+
+
+def _only_row(cursor: Any) -> tuple[Any, ...]:
+    (row,) = cursor.fetchall()
+    return tuple(row)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
+
+
+def _moved_since(found: Found) -> list[tuple[int, str]] | None:
+    """Give the titles that came and went since then, None where that cannot be told."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT films, title FROM (VALUES (1)) AS always (one)
+            LEFT JOIN movies_titlemove ON
+                transaction >= pg_snapshot_xmin(%(snapshot)s::pg_snapshot)::text::bigint
+                AND NOT pg_visible_in_snapshot(
+                    transaction::text::xid8, %(snapshot)s::pg_snapshot)
+            WHERE pg_postmaster_start_time()::text = %(started_at)s
+            """,
+            {"snapshot": found.snapshot, "started_at": found.started_at},
+        )
+        rows = cursor.fetchall()
+    if not rows or any(films is not None and title is None for films, title in rows):
+        return None
+    return [(films, title) for films, title in rows if films is not None]
+
+
+titles_containing = Finds("titles", _containing)
+titles_near = NearFinds("near", _near)
