@@ -286,10 +286,22 @@ class Movie(models.Model):
             movie.save()
         return movie
 
+    @retried_atomic
     def delete(
-        self, *args: Any, by: User | None = None, reason: str = "", **kwargs: Any
+        self,
+        *args: Any,
+        by: User | None = None,
+        reason: str = "",
+        if_match: Sequence[str] | None = None,
+        **kwargs: Any,
     ) -> tuple[int, dict[str, int]]:
-        """Delete the film with its ratings and reviews. Raises NotFound when it is gone already."""
+        """Delete the film with its ratings and reviews. Raises NotFound when it is gone already.
+
+        `if_match` holds the ETags one of which must name the current edit, or PreconditionFailed.
+        """
+        if if_match is not None:
+            Movie.objects.lock(self.pk)
+            require_version(Movie.objects.with_stats().lock_row(self.pk), if_match)
         deleted = Movie.objects.filter(pk=self.pk).delete(by=by, reason=reason)
         if not deleted[0]:
             raise NotFound("There is no such film.")

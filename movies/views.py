@@ -1,5 +1,6 @@
 """Films: the shelf, one film, adding, editing and deleting."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, cast
 
 from drf_spectacular.utils import extend_schema, extend_schema_view
@@ -24,6 +25,7 @@ from movieshelf.api.conditional import (
     says_version,
     says_where,
 )
+from movieshelf.api.errors import PreconditionFailed
 from movieshelf.api.idempotency import idempotent, takes_idempotency_key
 from movieshelf.api.views import ApiView, ApiViewSet
 
@@ -96,8 +98,20 @@ class MovieViewSet(ApiViewSet):
         For whoever added it, and admins. Its ratings and reviews go with it.
         """
         movie = self.get_object()
-        movie.delete(by=cast(User, request.user).as_moderator_of(movie.created_by_id))
+        moderator = cast(User, request.user).as_moderator_of(movie.created_by_id)
+        movie.delete(if_match=if_match_tags(request), by=moderator)
         return Response(status=204)
+
+    def handle_exception(self, exc: Exception) -> Response:
+        """Tell whose `If-Match` is out of date which version there is now."""
+        if isinstance(exc, PreconditionFailed):
+            movie = self.get_queryset().filter(pk=self.kwargs["pk"]).first()
+            if movie is not None:
+                exc.headers["ETag"] = self.etag(movie, self.get_serializer_context())
+        return super().handle_exception(exc)
+
+    def etag(self, movie: Movie, context: Mapping[str, Any]) -> str:
+        return movie_etag(movie, ranks_for(context).of(movie.stats.score))
 
     def asked(self, *args: Any, **kwargs: Any) -> BaseSerializer[Movie]:
         serializer = self.get_serializer(*args, **kwargs)
@@ -109,7 +123,7 @@ class MovieViewSet(ApiViewSet):
     ) -> Response:
         """Show a film with the ETag of exactly what is shown; a 304 to whom it is no news."""
         context = self.get_serializer_context()
-        etag = movie_etag(movie, ranks_for(context).of(movie.stats.score))
+        etag = self.etag(movie, context)
         headers = {"ETag": etag, **(headers or {})}
         if self.action == "retrieve" and is_known_to_client(self.request, etag):
             return Response(status=304, headers=headers)

@@ -1,7 +1,7 @@
 """Reviews: what members write about films, and what moderators hide."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, Self
 
 from django.conf import settings
@@ -152,6 +152,10 @@ class ReviewQuerySet(models.QuerySet["Review"]):
         raise TypeError("A new review moves its film's counter: use write() or save().")
 
 
+# Raises where something that was asked for does not hold.
+Requirement = Callable[[], None]
+
+
 class Review(models.Model):
     # The indexes below begin with these columns, so they need none of their own.
     movie = models.ForeignKey(
@@ -228,8 +232,15 @@ class Review(models.Model):
         content: str | None = None,
         hidden: bool | None = None,
         reason: str = "",
+        require: Requirement | None = None,
     ) -> None:
-        """Edit, hide or show it, whichever are asked, all or none. Raises NotFound."""
+        """Edit, hide or show it, whichever are asked, all or none. Raises NotFound.
+
+        `require` is asked first, under the lock that every change takes, and may raise.
+        """
+        if require is not None:
+            self.lock_film()
+            require()
         if content is not None:
             self.edit(content, by=by.as_moderator_of(self.user_id), reason=reason)
         if hidden:
@@ -270,14 +281,22 @@ class Review(models.Model):
 
     @retried_atomic
     def delete(
-        self, *args: Any, by: User | None = None, reason: str = "", **kwargs: Any
+        self,
+        *args: Any,
+        by: User | None = None,
+        reason: str = "",
+        require: Requirement | None = None,
+        **kwargs: Any,
     ) -> tuple[int, dict[str, int]]:
         """Delete the review; of many who do so at once, one does. Raises NotFound for the rest.
 
-        `by` is the moderator who does so; authors delete their own.
+        `by` is the moderator who does so; authors delete their own. `require` is asked first, under
+        the lock that every change takes, and may raise.
         """
         if not self.lock_film():
             raise NotFound("There is no such review.")
+        if require is not None:
+            require()
         if by is not None:
             self._record(Verb.DELETE, WHOLE_STATE, by=by, reason=reason)
         return super().delete()

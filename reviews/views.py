@@ -1,6 +1,6 @@
 """Reviews of a film, and one review."""
 
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
@@ -11,11 +11,14 @@ from accounts.permissions import IsOwnerOrAdmin
 from movies.models import Movie, MovieStats
 from movieshelf.api.conditional import (
     conditional_write,
+    etag_of,
+    require_match,
     says_version,
     says_where,
 )
 from movieshelf.api.errors import Forbidden
 from movieshelf.api.idempotency import idempotent, takes_idempotency_key
+from movieshelf.api.rendering import to_json
 from movieshelf.api.views import ApiView, ApiViewSet
 from reviews.listing import ReviewList, ReviewListParams
 from reviews.models import Review, ReviewQuerySet
@@ -57,8 +60,7 @@ class MovieReviewsView(ApiView):
     def write(self, *, movie_id: int, content: str) -> Response:
         user = cast(User, self.request.user)
         review = Review.objects.write(user=user, movie_id=movie_id, content=content)
-        shown = self.get_serializer(review).data
-        return Response(shown, status=201, headers={"Location": f"/reviews/{review.pk}"})
+        return shown(self.get_serializer(review).data, 201, Location=f"/reviews/{review.pk}")
 
 
 class ReviewViewSet(ApiViewSet):
@@ -81,15 +83,15 @@ class ReviewViewSet(ApiViewSet):
         """Edit, hide or show a review.
 
         `content` by its author or an admin; `hidden` and its `reason` by admins only. With
-        `If-Match`, only where it was not changed since.
+        `If-Match`, only where it is still shown as it was then.
         """
         review, editor = self.get_object(), cast(User, request.user)
         if "hidden" in request.data and not editor.is_admin:
             raise Forbidden("Only an admin hides a review.")
         asked = ReviewChangeSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
-        review.change(by=editor, **asked.validated_data)
-        return self.retrieve(request, pk)
+        review.change(by=editor, require=self.require_match, **asked.validated_data)
+        return shown(self.get_serializer(self.get_object()).data)
 
     @conditional_write
     def destroy(self, request: Request, pk: int) -> Response:
@@ -98,5 +100,17 @@ class ReviewViewSet(ApiViewSet):
         For its author, and admins. The film counts one less in the same moment.
         """
         review = self.get_object()
-        review.delete(by=cast(User, request.user).as_moderator_of(review.user_id))
+        moderator = cast(User, request.user).as_moderator_of(review.user_id)
+        review.delete(by=moderator, require=self.require_match)
         return Response(status=204)
+
+    def require_match(self) -> None:
+        """Raise PreconditionFailed where the review is not shown any more as If-Match has it."""
+        if "If-Match" in self.request.headers:
+            now = self.get_serializer(self.get_object()).data
+            require_match(self.request, etag_of(to_json(now)))
+
+
+def shown(review: Any, status: int = 200, **headers: str) -> Response:
+    """Answer a change with the review, and with the ETag that reading it gives."""
+    return Response(review, status, headers={"ETag": etag_of(to_json(review)), **headers})

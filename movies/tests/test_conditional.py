@@ -214,3 +214,26 @@ def test_an_edit_that_waited_for_another_is_compared_with_the_version_after_it(a
 
     assert refused.status_code == 412
     assert Movie.objects.values_list("synopsis", "version").get() == ("first", 2)
+
+
+def test_a_deletion_of_an_old_version_is_refused_and_told_the_current_one(api, user, movie):
+    old = etag(api, movie)
+    api.as_(user).patch(f"/movies/{movie.pk}", {"synopsis": "first"})
+
+    refused = api.as_(user).delete(f"/movies/{movie.pk}", headers={"If-Match": old})
+    edit = api.as_(user).patch(
+        f"/movies/{movie.pk}", {"synopsis": "second"}, headers={"If-Match": old}
+    )
+
+    assert refused.status_code == edit.status_code == 412
+    assert refused["ETag"] == edit["ETag"] == etag(api, movie)
+    assert Movie.objects.get().synopsis == "first"
+
+
+def test_a_deletion_of_the_current_version_goes_through(api, user, movie):
+    RatingFactory(movie=movie)
+
+    response = api.as_(user).delete(f"/movies/{movie.pk}", headers={"If-Match": etag(api, movie)})
+
+    assert response.status_code == 204
+    assert not Movie.objects.exists()

@@ -8,6 +8,8 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from movieshelf.api.errors import PreconditionFailed
+
 TEXT = {"type": "string"}
 
 # These decorate the handler of an operation, and document what it takes and says.
@@ -46,11 +48,23 @@ def tag(request: Request, response: Response) -> Response:
     """
     response.render()
     if "ETag" not in response.headers:
-        response.headers["ETag"] = f'"{blake2b(response.content, digest_size=16).hexdigest()}"'
+        response.headers["ETag"] = etag_of(response.content)
     if is_known_to_client(request, response.headers["ETag"]):
         response.status_code, response.content = 304, b""
         del response.headers["Content-Type"]
     return response
+
+
+def etag_of(body: bytes) -> str:
+    """Give the strong ETag of exactly these bytes."""
+    return f'"{blake2b(body, digest_size=16).hexdigest()}"'
+
+
+def require_match(request: HttpRequest | Request, current: str) -> None:
+    """Raise PreconditionFailed, which tells the current ETag, where If-Match names others."""
+    tags = if_match_tags(request)
+    if tags is not None and "*" not in tags and current not in tags:
+        raise PreconditionFailed(headers={"ETag": current})
 
 
 def if_match_tags(request: HttpRequest | Request) -> list[str] | None:

@@ -263,6 +263,7 @@ ERROR_HEADERS: dict[int, tuple[str, ...]] = {
         (400, 403, 404, 409, 412, 413, 415, 422, 500), ("RateLimit", "RateLimit-Policy")
     ),
     401: ("WWW-Authenticate", "RateLimit", "RateLimit-Policy"),
+    412: ("ETag", "RateLimit", "RateLimit-Policy"),
     429: ("Retry-After", "RateLimit", "RateLimit-Policy"),
     503: ("Retry-After", "RateLimit", "RateLimit-Policy"),
 }
