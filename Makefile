@@ -11,7 +11,7 @@ EMBEDDED_URL := $(PYTHON) -c 'from movieshelf.embedded import services as s; pri
 KEY := $(PYTHON) -c 'import secrets; print(secrets.token_urlsafe(48))'
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format openapi requirements stop clean
+.PHONY: help run test lint format openapi lint-openapi client requirements stop clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -51,6 +51,15 @@ openapi: ## Write openapi.json, which a test compares with the code
 	@$(SET_UP)
 	@$(PYTHON) -m movieshelf.embedded start
 	@$(PYTHON) manage.py openapi
+
+lint-openapi: ## Lint openapi.json by Spectral (needs Node.js)
+	@$(SET_UP) requirements-dev.txt
+	@$(PYTHON) -m pytest -q movieshelf/tests/test_clients.py -k lint
+
+client: ## Generate and check the TypeScript client, and run its first session (needs Node.js)
+	@$(SET_UP) requirements-dev.txt
+	@$(PYTHON) -m movieshelf.embedded start
+	@$(PYTHON) -m pytest -q movieshelf/tests/test_clients.py
 
 requirements: ## Compile requirements*.in to requirements*.txt
 	@$(SET_UP) requirements-dev.txt
