@@ -14,6 +14,7 @@ from typing import Any
 import environ
 
 from movieshelf import __version__, checks
+from movieshelf.patience import PatientConnection
 from movieshelf.secret_files import SecretFiles
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -25,6 +26,8 @@ env = environ.Env(  # type: ignore[no-untyped-call]  # django-environ has no typ
     JWT_OLD_SIGNING_KEYS=(list, []),
     ALLOWED_HOSTS=(list, []),
     DATABASE_URL=(str, ""),
+    DATABASE_REPLICA_URL=(str, ""),
+    DATABASE_REPLICA_MAX_LAG_SECONDS=(float, 2.0),
     DATABASE_POOL_MAX=(int, 10),
     DATABASE_POOL_TIMEOUT_SECONDS=(float, 5.0),
     DATABASE_STATEMENT_TIMEOUT_MS=(int, 10_000),
@@ -214,6 +217,7 @@ DATABASES = {
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
             "pool": {
+                "connection_class": PatientConnection,
                 "min_size": 1,
                 "max_size": env("DATABASE_POOL_MAX"),
                 "timeout": env("DATABASE_POOL_TIMEOUT_SECONDS"),
@@ -231,6 +235,31 @@ DATABASES = {
         },
     }
 }
+
+DATABASE_REPLICA_MAX_LAG_SECONDS = env("DATABASE_REPLICA_MAX_LAG_SECONDS")
+if env("DATABASE_REPLICA_URL"):
+    replica = dict(env.db_url("DATABASE_REPLICA_URL"))
+    default = DATABASES["default"]
+    # What stands in the query of one address is not for the other.
+    common = {
+        name: default["OPTIONS"][name]
+        for name in default["OPTIONS"].keys() - database.get("OPTIONS", {}).keys()
+    }
+    DATABASES["replica"] = {
+        **default,
+        **replica,
+        "TEST": {"MIRROR": "default"},
+        "OPTIONS": {
+            **common,
+            # Where it does not answer, the primary does.
+            "pool": {**common["pool"], "timeout": 1.0},
+            **replica.get("OPTIONS", {}),
+        },
+    }
+    DATABASE_ROUTERS = ["movieshelf.replica.ReplicaRouter"]
+
+# How long a request listens for an answer: longer than PostgreSQL's own limit, which comes first.
+DATABASE_ANSWER_SECONDS = env("DATABASE_STATEMENT_TIMEOUT_MS") / 1000 + 2
 
 REDIS_URL = _redis_url()
 CACHES: dict[str, dict[str, Any]] = {

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import django
+from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 from django.utils.http import parse_header_parameters
 
@@ -13,6 +14,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "movieshelf.settings")
 # They read the settings.
 from movieshelf.api.bodies import readable_chunked_bodies
 from movieshelf.observing import observed
+from movieshelf.patience import patient
+from movieshelf.replica import read_from_replica
 
 
 class UTF8Request(WSGIRequest):
@@ -34,4 +37,9 @@ class UTF8Handler(WSGIHandler):
 
 django.setup(set_prefix=False)
 # Outermost: what answers before Django is logged and counted as well.
-application = observed(readable_chunked_bodies(UTF8Handler()))
+application = observed(
+    patient(
+        read_from_replica(readable_chunked_bodies(UTF8Handler())),
+        seconds=settings.DATABASE_ANSWER_SECONDS,
+    )
+)

@@ -123,4 +123,4 @@ def _findings(each: Examination, question: Question) -> list[Finding]:
 
 
 # They declare themselves.
-from movieshelf.doctor import database, shelf, surroundings  # noqa: E402, F401
+from movieshelf.doctor import database, replication, shelf, surroundings  # noqa: E402, F401
