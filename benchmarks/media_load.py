@@ -32,11 +32,9 @@ import psycopg
 from PIL import Image, ImageFilter
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "bin")]
+sys.path.insert(0, str(ROOT))
 
-import serve  # noqa: E402  # bin/serve.py knows how `make run` serves
-
-from media.tests import pictures  # noqa: E402
+from media.tests import pictures  # noqa: E402  # needs the path above
 from movieshelf import embedded  # noqa: E402
 
 READERS = 4
@@ -120,7 +118,11 @@ def served(**settings: str) -> Iterator[Server]:
         for command in (["migrate", "--verbosity", "0"], ["seed", "--demo"]):
             if start("manage.py", *command).wait():
                 sys.exit(f"`manage.py {command[0]}` failed.")
-        server = Server(port, start(*serve.granian(port, 2)), embedded_url(name))
+        server = Server(
+            port,
+            start("-m", "movieshelf.serving", "--host", "127.0.0.1", "--port", str(port)),
+            embedded_url(name),
+        )
         start("manage.py", "worker")
         until(lambda: server.call("GET", "/readyz")[0] == 200)
         server.log_in()

@@ -1,0 +1,161 @@
+"""A shelf with a PostgreSQL, a Valkey and a server of its own, for what must not disturb others.
+
+Everything is in one new folder and is gone in the end. Listens on the loopback only.
+"""
+
+import http.client
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+import psycopg
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from movieshelf.embedded import (  # noqa: E402  # needs the path above
+    Account,
+    EmbeddedServices,
+    Service,
+)
+
+HOST = "127.0.0.1"
+
+
+class OwnShelf:
+    """Services of its own, and as many servers (nodes) as are started."""
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        self.services = EmbeddedServices(folder)
+        self.folder = folder
+        self.database_url = self.services.postgres.address
+        self.environment = {
+            **os.environ,
+            "SECRET_KEY": secrets.token_urlsafe(48),
+            "JWT_SIGNING_KEY": secrets.token_urlsafe(48),
+            "ALLOWED_HOSTS": HOST,
+            "DEBUG": "false",
+            "DATABASE_URL": self.database_url,
+            "REDIS_URL": self.services.valkey.address,
+            "RATELIMIT_ENABLE": "false",
+            "WEB_PROCESSES": "2",
+            "DRAIN_SECONDS": "0",
+            "LOG_LEVEL": "WARNING",
+            **settings,
+        }
+        self.log = (folder / "server.log").open("ab")
+        self.children: list[subprocess.Popen[bytes]] = []
+
+    def command(self, *arguments: str, **settings: str) -> str:
+        """Run `manage.py` to its end; give its output. Raises SystemExit when it fails."""
+        done = subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT,
+            env={**self.environment, **settings},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise SystemExit(f"manage.py {' '.join(arguments)}: {done.stdout}{done.stderr}")
+        return done.stdout
+
+    def start(self, *arguments: str, **settings: str) -> subprocess.Popen[bytes]:
+        """Start a program of Python's beside us."""
+        child = subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=ROOT,
+            env={**self.environment, **settings},
+            stdout=self.log,
+            stderr=self.log,
+        )
+        self.children.append(child)
+        return child
+
+    def start_server(self, port: int, **settings: str) -> subprocess.Popen[bytes]:
+        """Start a server as `make run` does, and wait until it lives."""
+        command = ("-m", "movieshelf.serving", "--host", HOST, "--port", str(port))
+        server = self.start(*command, **settings)
+        until(lambda: status_of(port, "/healthz") == 200, seconds=60)
+        return server
+
+    def start_worker(self) -> subprocess.Popen[bytes]:
+        return self.start("manage.py", "worker")
+
+    def connect(self, **options: Any) -> psycopg.Connection[tuple[Any, ...]]:
+        """Connect to the database as its superuser, in autocommit."""
+        return psycopg.connect(self.database_url, autocommit=True, **options)
+
+    def start_again(self, service: Service) -> None:
+        """Start one of the services that was ended."""
+        service.start(Account.for_services())
+
+    def end(self) -> None:
+        for child in self.children:
+            if child.poll() is None:
+                child.terminate()
+        for child in self.children:
+            try:
+                child.wait(35)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+        for service in self.services.all:
+            for process in service.processes():
+                with suppress(psutil.NoSuchProcess):
+                    process.send_signal(signal.SIGCONT)
+        self.services.stop()
+
+
+@contextmanager
+def own_shelf(**settings: str) -> Iterator[OwnShelf]:
+    """Give a shelf that is migrated and seeded, and not served yet."""
+    folder = Path(tempfile.mkdtemp(prefix="movieshelf-drill-"))
+    shelf = OwnShelf(folder, **settings)
+    try:
+        shelf.services.start()
+        shelf.command("migrate", "--verbosity", "0")
+        shelf.command("seed", "--demo")
+        yield shelf
+    finally:
+        shelf.end()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def status_of(port: int, path: str, timeout: float = 5) -> int:
+    """Ask once; 0 where nobody answers."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=timeout)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return 0
+    finally:
+        connection.close()
+
+
+def until(is_so: Callable[[], object], seconds: float = 30) -> None:
+    """Wait for something. Raises SystemExit when it does not come."""
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        if time.monotonic() > deadline:
+            raise SystemExit(f"It did not come to that within {seconds:g} s.")
+        time.sleep(0.02)
