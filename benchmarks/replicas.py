@@ -248,7 +248,8 @@ def wait_for_standby(shelf: OwnShelf) -> None:
     with shelf.connect() as database:
         until(
             lambda: database.execute(
-                "SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync' AND state = 'streaming'"
+                "SELECT 1 FROM pg_stat_replication"
+                " WHERE sync_state = 'sync' AND state = 'streaming'"
             ).fetchone()
         )
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from django.conf import settings
+from django.db import connections
 
 from movieshelf.doctor import Finding, Question, error, examination, note, warning
 from movieshelf.doctor.database import rows, shown
@@ -44,7 +45,7 @@ def replication(question: Question) -> Iterator[Finding]:
             f"Nobody reads the replication slot {name}; it keeps {(kept or 0) / 1e6:,.0f} MB.",
             f"SELECT pg_drop_replication_slot('{name}'), if its standby does not come back.",
         )
-    if REPLICA in settings.DATABASES:
+    if REPLICA in connections:
         yield from promises(standbys)
 
 

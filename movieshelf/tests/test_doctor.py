@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from django.conf import settings as django_settings
 from django.core.management import call_command
-from django.db import connection
+from django.db import connection, connections
 from django.test import override_settings
 from django.utils import timezone
 
@@ -24,7 +24,9 @@ from movies.tests.factories import MovieFactory
 from movieshelf import doctor
 from movieshelf.doctor import EXAMINATIONS, Question, Severity, surroundings
 from movieshelf.doctor import database as of_database
+from movieshelf.doctor import replication as of_replication
 from movieshelf.models import IdempotencyKey
+from movieshelf.replica import REPLICA
 from movieshelf.seeding.members import ADMIN_LOGIN
 from movieshelf.tests.databases import pointed_at
 from movieshelf.tests.valkey import own_valkey, until
@@ -155,7 +157,7 @@ BREAKAGES = {
         ERROR,
         "movie_uploaded of movies_movie is not valid",
     ),
-    "indexes ": ("DROP INDEX stats_score", ERROR, "stats_score of movies_moviestats is missing"),
+    "indexes ": ("DROP INDEX movie_of_member", ERROR, "movie_of_member of movies_movie is missing"),
     "indexes  ": (
         "ALTER TABLE ratings_rating DROP CONSTRAINT rating_once_per_member",
         ERROR,
@@ -462,3 +464,44 @@ def test_a_disk_that_fills_up_is_found(monkeypatch):
 
     monkeypatch.setattr(surroundings, "OUT_SHARE", 2)
     assert [how for how, _ in examine("disk")] == [ERROR]
+
+
+@pytest.mark.django_db
+def test_commits_that_wait_for_a_standby_that_is_gone_are_found(monkeypatch):
+    assert examine("replication") == []
+
+    monkeypatch.setattr(of_replication, "shown", lambda name: "standby")
+    ((how, sentence),) = examine("replication")
+
+    assert how == ERROR
+    assert "(standby): every write hangs" in sentence
+
+
+@pytest.mark.parametrize(
+    ("standby", "found"),
+    [
+        (("standby", "streaming", "async", 0), [NOTE]),
+        (("standby", "catchup", "async", 0), [WARNING, NOTE]),
+        (("standby", "streaming", "sync", 10**9), [WARNING, NOTE]),
+    ],
+)
+@pytest.mark.django_db
+def test_a_standby_that_is_behind_and_what_its_readers_may_see_are_told(
+    standby, found, monkeypatch
+):
+    asked = of_replication.rows
+    monkeypatch.setattr(
+        of_replication,
+        "rows",
+        lambda sql: [standby] if "pg_stat_replication" in sql else asked(sql),
+    )
+    monkeypatch.setitem(connections.databases, REPLICA, connections.databases["default"])
+
+    assert [how for how, _ in examine("replication")] == found
+
+
+@pytest.mark.django_db
+def test_a_replica_that_nobody_streams_to_is_found(monkeypatch):
+    monkeypatch.setitem(connections.databases, REPLICA, connections.databases["default"])
+
+    assert [how for how, _ in examine("replication")] == [WARNING, NOTE]
