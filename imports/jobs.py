@@ -28,6 +28,13 @@ def run(context: JobContext, import_id: int) -> None:
         raise
 
 
+@app.periodic(cron="* * * * *")
+@app.task(name="imports.take_over", queueing_lock="imports.take_over")
+def take_over(timestamp: int) -> None:
+    """Go on with what a worker that was killed has left, each minute."""
+    Import.objects.take_over()
+
+
 @app.periodic(cron="57 3 * * *")
 @app.task(name="imports.sweep", queueing_lock="imports.sweep")
 def sweep(timestamp: int) -> None:

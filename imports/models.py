@@ -16,6 +16,8 @@ from movieshelf.api.errors import Conflict, NotFound, constraint_raises
 from movieshelf.api.sweeping import swept
 from movieshelf.api.transactions import retried_atomic
 
+# A batch takes less than a second, and waits for a film a few at most.
+LEFT_ALONE_AFTER = timedelta(seconds=30)
 # So long its report can be read, and the import be undone.
 KEPT_FOR = timedelta(days=90)
 COUNTS = (
@@ -74,6 +76,17 @@ class ImportQuerySet(models.QuerySet["Import"]):
                 [pk],
             )
         return self.select_for_update(no_key=True).filter(pk=pk).first()
+
+    def take_over(self) -> int:
+        """Have a worker go on with what another has left in the middle; give how many those are.
+
+        One that is only slow loses nothing: of two who do a batch, one does it.
+        """
+        left_alone = self.active().filter(updated_at__lte=timezone.now() - LEFT_ALONE_AFTER)
+        sources = list(left_alone)
+        for source in sources:
+            source.enqueue()
+        return len(sources)
 
     def sweep(self) -> int:
         """Delete imports that ended long ago, with their reports; give how many rows went."""

@@ -23,6 +23,7 @@ from movieshelf.converters import IdConverter
 from movieshelf.health import healthz, readyz
 from movieshelf.reference.pages import DocsView, OpenAPIView
 from movieshelf.scraping import MetricsView
+from ratings.files import OwnRatingsFileView
 from ratings.mine import OwnRatingsView
 from ratings.views import MovieRatingView
 from reviews.reporting import MovieReportView, ReviewReportView
@@ -43,6 +44,7 @@ urlpatterns = [
     path("users/me/sessions", SessionsView.as_view()),
     path("users/me/sessions/<uuid:pk>", SessionView.as_view()),
     path("users/me/ratings", OwnRatingsView.as_view()),
+    path("users/me/ratings.csv", OwnRatingsFileView.as_view()),
     path("users/me/export", ExportView.as_view()),
     path("users/<id:pk>", ProfileView.as_view()),
     path("movies", MovieViewSet.as_view({"get": "list", "post": "create"})),

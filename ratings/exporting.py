@@ -19,6 +19,7 @@ def export_ratings(sender: type[User], user: User, **kwargs: object) -> tuple[st
             "value",
             movieId=F("movie"),
             movieTitle=F("movie__title"),
+            movieReleaseDate=F("movie__release_date"),
             createdAt=F("created_at"),
             updatedAt=F("updated_at"),
         )

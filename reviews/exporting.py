@@ -19,6 +19,7 @@ def export_reviews(sender: type[User], user: User, **kwargs: object) -> tuple[st
             "content",
             movieId=F("movie"),
             movieTitle=F("movie__title"),
+            movieReleaseDate=F("movie__release_date"),
             hidden=F("is_hidden"),
             createdAt=F("created_at"),
             updatedAt=F("updated_at"),

@@ -5,6 +5,7 @@ from changes.eras import STAMP
 # A row's position is the transaction that changed it last. The column is none of the models': nobody
 # but this app reads it, and nobody at all writes it but the trigger.
 COLUMNS = """
+    SET LOCAL statement_timeout = 0;
     CREATE TABLE changes_era (
         identity text,
         shift bigint NOT NULL DEFAULT 0,

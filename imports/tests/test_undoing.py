@@ -1,8 +1,17 @@
 """DELETE /imports/:id: what an import did is taken back, and what was done since then stays."""
 
+from datetime import timedelta
+
 import pytest
+from django.db import models
+from django.utils import timezone
+from procrastinate import JobContext
+from procrastinate.contrib.django import app
+from procrastinate.contrib.django.models import ProcrastinateJob
+from procrastinate.jobs import Job
 
 from accounts.tests.factories import AdminFactory, UserFactory
+from imports import jobs
 from imports.matching import Found
 from imports.models import Import, Row
 from imports.running import BATCH_ROWS, carry_on, do_batch
@@ -199,3 +208,53 @@ def test_a_worker_that_stops_between_batches_is_taken_over_from(member):
     done = member.get(location).json()
     assert counted(done["counts"]) == {"created": len(titles), "ratingsAdded": len(titles)}
     assert Row.objects.count() == Rating.objects.count() == len(titles)
+
+
+def test_what_a_killed_worker_left_is_taken_over(member):
+    """Its job stays `doing` for ever; the import has not moved for half a minute."""
+    MovieFactory(title="Ikiru")
+    location = send(member, letterboxd(("Ikiru", "", 4))).headers["Location"]
+    ProcrastinateJob.objects.filter(status="todo").update(status="doing")
+
+    app.tasks["imports.take_over"](timestamp=0)
+    work()
+    assert member.get(location).json()["status"] == "waiting"
+
+    models.QuerySet.update(Import.objects.all(), updated_at=timezone.now() - timedelta(seconds=31))
+    app.tasks["imports.take_over"](timestamp=0)
+    work()
+    assert member.get(location).json()["status"] == "done"
+
+
+def test_old_imports_are_swept_with_their_reports_and_those_under_way_are_not(member):
+    bring(member, letterboxd(("A film", 1999, 3)))
+    send(member, letterboxd(("A film", 1999, 3)))
+    Import.objects.update(created_at=timezone.now() - timedelta(days=91))
+
+    app.tasks["imports.sweep"](timestamp=0)
+
+    assert [source.status for source in Import.objects.all()] == ["waiting"]
+    assert not Row.objects.exists()
+
+
+def test_an_import_that_fails_for_good_says_so_and_can_be_undone(member, monkeypatch):
+    MovieFactory(title="Ikiru")
+    location = send(member, letterboxd(("Ikiru", "", 4))).headers["Location"]
+    pk = Import.objects.get().pk
+    monkeypatch.setattr(jobs, "carry_on", lambda import_id: 1 / 0)
+
+    for attempts in range(jobs.MAX_ATTEMPTS + 1):
+        job = Job(id=1, queue="default", lock=None, queueing_lock=None, task_name="imports.run")
+        context = JobContext(
+            app=app, job=job.evolve(attempts=attempts), start_timestamp=0, abort_reason=lambda: None
+        )
+        with pytest.raises(ZeroDivisionError):
+            jobs.run(context, import_id=pk)
+
+    failed = member.get(location).json()
+    assert (failed["status"], failed["error"]) == ("failed", jobs.GAVE_UP)
+    assert failed["finishedAt"]
+    monkeypatch.undo()
+    assert member.delete(location).status_code == 202
+    work()
+    assert member.get(location).json()["status"] == "undone"

@@ -25,6 +25,8 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.RunSQL(CREATE.replace("%%", "%"), "DROP FUNCTION movies_match_key(text)"),
+        # Building it takes longer than a request may, where films are many.
+        migrations.RunSQL("SET LOCAL statement_timeout = 0", migrations.RunSQL.noop),
         migrations.RunSQL(
             "CREATE INDEX movie_match_key ON movies_movie (movies_match_key(title_search))",
             "DROP INDEX movie_match_key",

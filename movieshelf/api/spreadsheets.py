@@ -41,13 +41,18 @@ class CSVRenderer(BaseRenderer):
 def csv_file(name: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> FileResponse:
     """Give a download, complete before its first byte is sent: UTF-8, CRLF, no formulas."""
     document: IO[bytes] = SpooledTemporaryFile(max_size=MAX_BYTES_IN_MEMORY)  # noqa: SIM115  # the answer closes it
+    write_csv(document, header, rows)
+    document.seek(0)
+    return FileResponse(document, as_attachment=True, filename=name, content_type=CSV_TYPE)
+
+
+def write_csv(document: IO[bytes], header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write the file, and leave it open."""
     text = io.TextIOWrapper(document, encoding="utf-8", newline="", write_through=True)
     writer = csv.writer(text)
     writer.writerow(header)
     writer.writerows([cell(value) for value in row] for row in rows)
     text.detach()
-    document.seek(0)
-    return FileResponse(document, as_attachment=True, filename=name, content_type=CSV_TYPE)
 
 
 def cell(value: Any) -> str:

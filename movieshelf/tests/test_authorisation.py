@@ -57,6 +57,7 @@ MATRIX: list[Row] = [
     ("get", "/users/me/sessions", None, LOGGED_IN),
     ("delete", "/users/me/sessions/<uuid:pk>", None, (401, 404, 204, 404)),
     ("get", "/users/me/ratings", None, LOGGED_IN),
+    ("get", "/users/me/ratings.csv", None, LOGGED_IN),
     ("get", "/users/me/export", None, LOGGED_IN),
     ("get", "/users/<id:pk>", None, EVERYBODY),
     ("get", "/movies", None, EVERYBODY),

@@ -20,6 +20,7 @@ def test_what_is_done_again_and_again_is_a_periodic_job():
         "movieshelf.check_numbers",
         "movies.keep_marks",
         "imports.sweep",
+        "imports.take_over",
         "changes.sweep",
     }
 
