@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.encoding import punycode
 from django.utils.http import base36_to_int, int_to_base36
 
-from accounts.mails import send_reset_mail
+from accounts.mails import ask_for_reset_mail
 from accounts.sessions import Session as Session
 from accounts.sessions import SessionQuerySet as SessionQuerySet
 from accounts.signals import members_leaving, members_locking
@@ -101,9 +101,7 @@ class UserQuerySet(models.QuerySet["User"]):
 
     def send_reset_mail(self, email: str) -> None:
         """Write to the member with this address, if there is one."""
-        user = self.with_email(email).filter(is_active=True).first()
-        if user is not None:
-            send_reset_mail(user)
+        ask_for_reset_mail(self.with_email(email).filter(is_active=True).first())
 
     def with_reset_token(self, token: str) -> "User":
         """Give the member whose good reset token this is. Raises ResetTokenRefused."""

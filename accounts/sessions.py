@@ -10,7 +10,7 @@ from django.db import models, transaction
 from django.db.models.functions import UUID7
 from django.utils import timezone
 
-from accounts.mails import send_reuse_mail
+from accounts.mails import ask_for_reuse_mail
 from movieshelf.api.errors import AuthFailed
 from movieshelf.api.sweeping import swept
 
@@ -78,7 +78,7 @@ class SessionQuerySet(models.QuerySet["Session"]):
             if session.has_just_replaced(jti, now):
                 return session
             self.filter(pk=pk).revoke("reuse")
-            send_reuse_mail(session)
+            ask_for_reuse_mail(session)
         logger.warning("refresh token reuse: login %s of user %s ended", pk, session.user_id)
         raise AuthFailed("This login has ended.")
 

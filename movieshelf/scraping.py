@@ -25,6 +25,7 @@ from rest_framework.views import APIView
 from movieshelf.api.addresses import client_ip
 from movieshelf.api.errors import AuthFailed
 from movieshelf.api.views import ApiView
+from movieshelf.models import NumbersCheck
 from movieshelf.queue import queue_state
 
 STATEMENT_TIMEOUT_MS = 2_000
@@ -123,6 +124,7 @@ def _read() -> Iterable[Metric]:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(f"SET LOCAL statement_timeout = {STATEMENT_TIMEOUT_MS}")
         queue = queue_state(cursor)
+        checked = NumbersCheck.objects.first()
     jobs = GaugeMetricFamily(
         "movieshelf_jobs", "Jobs of the background work by their state.", labels=["state"]
     )
@@ -134,6 +136,17 @@ def _read() -> Iterable[Metric]:
         "How long the oldest job that is due has been waiting.",
         value=queue.oldest_seconds,
     )
+    if checked:
+        yield GaugeMetricFamily(
+            "movieshelf_drifted_numbers",
+            "Films and totals whose numbers were not what their rows say, when last compared.",
+            value=checked.drifted,
+        )
+        yield GaugeMetricFamily(
+            "movieshelf_numbers_checked_timestamp_seconds",
+            "When the numbers were last compared with their rows.",
+            value=checked.checked_at.timestamp(),
+        )
 
 
 def _is_near(request: Request) -> bool:

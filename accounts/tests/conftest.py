@@ -7,17 +7,18 @@ from django.core import mail
 from django.core.mail import EmailMessage
 
 from accounts import hashers
-from accounts.mails import wait_until_sent
+from movieshelf.tests.working import do_jobs
+
+MAILS = ("accounts.send_reset_mail", "accounts.send_reuse_mail")
 
 
 @pytest.fixture
-def mails(django_capture_on_commit_callbacks) -> Callable[..., list[EmailMessage]]:
-    """Do something, commit it, and give the mails that went out."""
+def mails() -> Callable[..., list[EmailMessage]]:
+    """Do something, have the background work done, and give the mails that went out."""
 
     def sent_by(do: Callable[[], object]) -> list[EmailMessage]:
-        with django_capture_on_commit_callbacks(execute=True):
-            do()
-        wait_until_sent()
+        do()
+        do_jobs(*MAILS)
         return mail.outbox
 
     return sent_by

@@ -2,8 +2,10 @@
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
+from movieshelf.models import NumbersCheck
 from movieshelf.queue import queue_state
 from movieshelf.scraping import forget_dead
 from movieshelf.wsgi import application  # noqa: F401  # what serves counts
@@ -122,6 +124,19 @@ def test_the_background_work_is_told_of(scrape):
         ("failed",): 1,
     }
     assert found["movieshelf_oldest_job_seconds"] == {(): pytest.approx(90, abs=5)}
+
+
+@pytest.mark.django_db
+def test_the_drift_is_what_the_last_comparison_found(scrape):
+    assert "movieshelf_drifted_numbers" not in scrape()
+
+    NumbersCheck.objects.create(checked_at=timezone.now(), drifted_films=2, drifted_totals=1)
+
+    found = scrape()
+    assert found["movieshelf_drifted_numbers"] == {(): 3}
+    assert found["movieshelf_numbers_checked_timestamp_seconds"][()] == pytest.approx(
+        timezone.now().timestamp(), abs=60
+    )
 
 
 @pytest.mark.django_db
