@@ -49,6 +49,10 @@ class Film:
     def rate(self, member: int, value: int) -> None:
         self.ratings[member], self.rated_at[member] = value, next(self.clock)
 
+    def forget(self, member: int) -> None:
+        self.ratings.pop(member, None)
+        self.reviews = {pk: kept for pk, kept in self.reviews.items() if kept[0] != member}
+
     def take_over(self, other: "Film") -> None:
         """Of who rated both films the newer rating counts."""
         for member, value in other.ratings.items():
@@ -136,8 +140,9 @@ class Shelf(RuleBasedStateMachine):
 
     @rule(member=members, film=films, value=STARS)
     def rate(self, member, film, value):
-        Rating.objects.rate(user=User(pk=member), movie_id=film, value=value)
+        rating = Rating.objects.rate(user=User(pk=member), movie_id=film, value=value)
         self.paper[film].rate(member, value)
+        assert rating.stats.distribution == self.paper[film].distribution
 
     @rule(member=members, film=films, value=STARS)
     def rate_as_the_admin_form_does(self, member, film, value):
@@ -174,8 +179,7 @@ class Shelf(RuleBasedStateMachine):
             Rating.objects.unrate(user=User(pk=member), movie_id=film)
 
     @rule(member=members, film=films, another=films, value=STARS)
-    def ratings_are_put_and_dropped_set_by_set(self, member, film, another, value):
-        """As an import and its undoing do."""
+    def an_import_puts_and_drops_set_by_set(self, member, film, another, value):
         for number, films in enumerate(({film, another}, {film})):
             list(MovieStats.objects.filter(pk__in=films).locked_in_order())
             there = {r.movie_id: r for r in Rating.objects.filter(user=member, movie__in=films)}
@@ -187,13 +191,17 @@ class Shelf(RuleBasedStateMachine):
             Rating.objects.put_all(ratings)
         Rating.objects.drop_all(list(Rating.objects.filter(user=member, movie=another)))
         self.paper[another].ratings.pop(member, None)
+        self.put_and_drop_reviews(member, film)
 
-    @rule(member=members, film=films, value=STARS)
-    def a_members_ratings_are_deleted_in_the_admin(self, member, film, value):
-        self.rate(member, film, value)
-        Rating.objects.filter(user=member).delete()
-        for paper in self.paper.values():
-            paper.ratings.pop(member, None)
+    def put_and_drop_reviews(self, member: int, film: int) -> None:
+        reviews = [Review(user_id=member, movie_id=film, content=f"No. {n}.") for n in range(2)]
+        Review.objects.add_all(reviews)
+        for review in reviews:
+            self.paper[film].reviews[review.pk] = (member, False)
+        gone = list(Review.objects.filter(user=member, movie=film))[1:]
+        Review.objects.drop_all(gone)
+        for review in gone:
+            del self.paper[film].reviews[review.pk]
 
     @rule(member=members, film=films)
     def a_review_is_written(self, member, film):
@@ -237,25 +245,13 @@ class Shelf(RuleBasedStateMachine):
                 open_for_long.change(by=self.admin, hidden=at_last == "hidden")
                 paper[review] = (member, at_last == "hidden")
 
-    @rule(member=members, film=films)
-    def reviews_are_added_and_dropped_set_by_set(self, member, film):
-        """As an import and its undoing do."""
-        Movie.objects.lock(film)
-        reviews = [Review(user_id=member, movie_id=film, content=f"No. {n}.") for n in range(2)]
-        Review.objects.add_all(reviews)
-        for review in reviews:
-            self.paper[film].reviews[review.pk] = (member, False)
-        gone = list(Review.objects.filter(user=member, movie=film))[1:]
-        Review.objects.drop_all(gone)
-        for review in gone:
-            del self.paper[film].reviews[review.pk]
-
     @rule(member=members, film=films, hidden=st.booleans())
-    def a_members_reviews_are_deleted_in_the_admin(self, member, film, hidden):
+    def all_that_a_member_said_is_deleted_in_the_admin(self, member, film, hidden):
         self.have_a_say(member, film, 2, hidden)
+        Rating.objects.filter(user=member).delete(by=self.admin)
         Review.objects.filter(user=member).delete(by=self.admin)
         for paper in self.paper.values():
-            paper.reviews = {pk: kept for pk, kept in paper.reviews.items() if kept[0] != member}
+            paper.forget(member)
 
     @rule(member=members, film=films, hidden=st.booleans(), with_films=st.booleans())
     def what_a_member_did_is_swept_and_brought_back(self, member, film, hidden, with_films):
@@ -331,8 +327,7 @@ class Shelf(RuleBasedStateMachine):
         self.present.discard(member)
         for film in self.paper.values():
             film.owner = None if film.owner == member else film.owner
-            film.ratings.pop(member, None)
-            film.reviews = {pk: kept for pk, kept in film.reviews.items() if kept[0] != member}
+            film.forget(member)
 
     @rule(member=members, film=films, value=STARS)
     def something_fails_half_way(self, member, film, value):
@@ -377,7 +372,7 @@ class Shelf(RuleBasedStateMachine):
 
 class ShelfTest(TestCase, Shelf.TestCase):
     settings = settings(
-        max_examples=15,
+        max_examples=20,
         stateful_step_count=15,
         deadline=None,
         suppress_health_check=list(HealthCheck),
