@@ -39,8 +39,9 @@ RECOVERY_SECONDS = 45.0
 PASSWORD = "a phrase for the drill"
 POSTER = ROOT / "docs/images/poster.jpg"
 JSON = {"Content-Type": "application/json"}
-# Nobody took the connection, and: it was taken and broke before the answer.
-REFUSED, BROKEN = 0, -1
+# Nobody took the connection; it was taken and broke before the answer; it was kept open, and the
+# server closed it just when the next request was sent, which it therefore never saw.
+REFUSED, BROKEN, CLOSED = 0, -1, -2
 
 
 class Answer(NamedTuple):
@@ -68,6 +69,7 @@ class Client:
         return Answer(time.monotonic(), seconds, status, f"{method} {path}", raw)
 
     def _ask(self, method: str, path: str, data: str | None) -> tuple[int, Any]:
+        is_kept = self.connection is not None
         if self.connection is None:
             self.connection = http.client.HTTPConnection(HOST, self.port, timeout=PATIENCE)
             try:
@@ -79,10 +81,11 @@ class Client:
             self.connection.request(method, path, data, self.headers)
             response = self.connection.getresponse()
             raw = response.read()
-        except (OSError, http.client.HTTPException):
+        except (OSError, http.client.HTTPException) as trouble:
             self.connection.close()
             self.connection = None
-            return BROKEN, b""
+            hung_up = isinstance(trouble, http.client.RemoteDisconnected | BrokenPipeError)
+            return (CLOSED if is_kept and hung_up else BROKEN), b""
         if response.will_close:
             self.connection.close()
             self.connection = None
@@ -141,6 +144,8 @@ class Writer(Actor):
         self.ratings: dict[int, set[int | None]] = {film: {None} for film in films}
         self.reviews: set[str] = set()
         self.maybe_reviews: set[str] = set()
+        # Sent on a connection that was closed: the server must not have seen them.
+        self.unseen_reviews: set[str] = set()
         self.acknowledged = 0
 
     def act(self) -> None:
@@ -165,6 +170,8 @@ class Writer(Actor):
         if answer.status == 201:
             self.reviews.add(content)
             self.acknowledged += 1
+        elif answer.status == CLOSED:
+            self.unseen_reviews.add(content)
 
     def lost(self, database: psycopg.Connection[Any]) -> list[str]:
         """Give each acknowledged write that is not there, and each thing that nobody asked for."""
@@ -186,6 +193,10 @@ class Writer(Actor):
         }
         wrong += [f"review {content} is gone" for content in self.reviews - written]
         wrong += [f"review {content} is nobody's" for content in written - self.maybe_reviews]
+        wrong += [
+            f"review {content} was written and never answered"
+            for content in written & self.unseen_reviews
+        ]
         return wrong
 
 
@@ -215,7 +226,7 @@ class Outcome(NamedTuple):
 
     @property
     def row(self) -> str:
-        names = {REFUSED: "refused", BROKEN: "broken"}
+        names = {REFUSED: "refused", BROKEN: "broken", CLOSED: "closed"}
         statuses = ", ".join(
             f"{names.get(status, status)}: {count:,}"
             for status, count in sorted(self.statuses.items(), key=lambda item: -item[1])
@@ -273,6 +284,9 @@ class Drill:
         for actor in [*actors, watcher]:
             actor.join(PATIENCE)
         answers = [answer for actor in actors for answer in actor.answers]
+        if (code := self.worker.poll()) is not None:
+            troubles.append(f"the background worker ended with {code}")
+            self.worker = self.shelf.start_worker()
         with self.shelf.connect() as database:
             lost = [wrong for writer in writers for wrong in writer.lost(database)]
         return Outcome(
@@ -568,11 +582,11 @@ FAULTS = (
     Fault("Valkey killed (SIGKILL), started after 3 s", kill_valkey),
     Fault("Valkey full (noeviction) for 5 s", fill_valkey),
     # The requests that it had in hand break with it.
-    Fault("an API process killed (-9) in transactions", kill_api_worker, (BROKEN,)),
+    Fault("an API process killed (-9) in transactions", kill_api_worker, (BROKEN, CLOSED)),
     Fault("the background worker killed (-9) in a job", kill_background_worker),
     # Between the old server and the new one nobody listens.
-    Fault("SIGTERM to the server, started again", terminate_server, (REFUSED,)),
-    Fault("server started before PostgreSQL", start_before_database, (REFUSED,)),
+    Fault("SIGTERM to the server, started again", terminate_server, (REFUSED, CLOSED)),
+    Fault("server started before PostgreSQL", start_before_database, (REFUSED, CLOSED)),
 )
 
 
