@@ -74,6 +74,7 @@ class UserAdmin(ShelfAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
     sortable_by = ()
     ordering = ("-pk",)
     search_fields = ("name", "email")
+    search_help_text = "A part of the name, the whole e-mail address, or an id."
     autocomplete_fields = ("avatar",)
     filter_horizontal = ()
     readonly_fields = ("avatar_large", "password_link", "activity", "created_at")
@@ -85,6 +86,11 @@ class UserAdmin(ShelfAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
     )
     add_fieldsets = ((None, {"fields": ("name", "email", "password1", "password2")}),)
     actions = ("suspend_members", "reinstate_members")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: Any, search_term: str
+    ) -> tuple[UserQuerySet, bool]:
+        return (queryset.found_by(search_term) if search_term else queryset), False
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         rights = () if _asks(request).is_superuser else ("role", "is_superuser")
@@ -194,8 +200,16 @@ class SessionAdmin(ShelfAdmin):
     list_filter = ("created_at", "revoked_for")
     list_select_related = ("user",)
     sortable_by = ()
-    search_fields = ("user__name", "user__email")
+    search_fields = ("user__name",)
+    search_help_text = "A part of a member's name, their whole e-mail address, or id."
     actions = ("end_logins",)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: Any, search_term: str
+    ) -> tuple[Any, bool]:
+        if not search_term:
+            return queryset, False
+        return queryset.filter(user__in=User.objects.found_by(search_term).values("pk")), False
 
     @admin.display(description="live", boolean=True)
     def is_live(self, session: Session) -> bool:

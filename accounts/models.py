@@ -8,8 +8,10 @@ from typing import Any, ClassVar, Self
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.hashers import make_password, verify_password
 from django.contrib.auth.tokens import default_token_generator
+from django.contrib.postgres.indexes import BrinIndex, GinIndex, OpClass
 from django.db import models, transaction
 from django.db.models import Count, OuterRef, Q, Subquery
+from django.db.models.functions import Upper
 from django.utils import timezone
 from django.utils.encoding import punycode
 from django.utils.http import base36_to_int, int_to_base36
@@ -25,6 +27,8 @@ from trail.models import Act, Verb
 
 MAX_NAME_LENGTH = 80
 MAX_EMAIL_LENGTH = 254
+# A number of fewer digits fits into an id.
+MAX_ID_DIGITS = 19
 # Changing these ends logins, which a bare UPDATE would not.
 LOGIN_COLUMNS = frozenset({"password", "is_active"})
 # What the trail keeps of a member whom a moderator takes away: the address goes with them.
@@ -98,6 +102,13 @@ class UserQuerySet(models.QuerySet["User"]):
 
     def with_email(self, email: str) -> Self:
         return self.filter(email_key=email_key(email))
+
+    def found_by(self, text: str) -> Self:
+        """Members by a part of the name, the whole e-mail address, or the id; all by an index."""
+        found = Q(name__icontains=text) | Q(email_key=email_key(text))
+        if text.isdecimal() and len(text) < MAX_ID_DIGITS:
+            found |= Q(pk=int(text))
+        return self.filter(found)
 
     def send_reset_mail(self, email: str) -> None:
         """Write to the member with this address, if there is one."""
@@ -235,6 +246,11 @@ class User(AbstractBaseUser):
             models.CheckConstraint(
                 condition=Q(role="admin") | Q(is_superuser=False), name="user_superuser_is_admin"
             ),
+        )
+        indexes = (
+            GinIndex(OpClass(Upper("name"), name="gin_trgm_ops"), name="user_name_trigrams"),
+            # Rows come in the order of this column, which makes a few pages of it enough.
+            BrinIndex(fields=["created_at"], autosummarize=True, name="user_created"),
         )
 
     def __str__(self) -> str:

@@ -36,6 +36,11 @@ class Decision:
     # By admins, oneself, or nobody any more.
     untouchable: int = 0
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether everything that was asked for was done."""
+        return not (self.late or self.unhidable or self.untouchable)
+
     def __str__(self) -> str:
         said = [f"{self.decided} decided"]
         if self.hidden:

@@ -84,6 +84,8 @@ class ShelfAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # it takes none a
     list_max_show_all = 200
     delete_confirmation_max_display = 50
     action_form = ReasonedActionForm
+    delete_confirmation_template = "moderation/delete_confirmation.html"
+    delete_selected_confirmation_template = "moderation/delete_selected_confirmation.html"
     # Newest first, on the primary key: an order that each table has an index for.
     ordering: ClassVar[tuple[str, ...]] = ("-pk",)
 

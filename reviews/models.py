@@ -6,6 +6,8 @@ from typing import Any, NoReturn, Self
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
+from django.contrib.postgres.indexes import BrinIndex, GinIndex
+from django.contrib.postgres.search import SearchQuery, SearchVector
 from django.db import connection, models
 from django.db.models import F, OuterRef, Q, Subquery
 from django.utils import timezone
@@ -20,6 +22,8 @@ from trail.models import MAX_REASON_LENGTH, Act, Verb
 MAX_CONTENT_LENGTH = 5_000
 MAX_NOTE_LENGTH = 1_000
 COUNTED_COLUMNS = frozenset({"is_hidden", "movie", "movie_id"})
+# The words of a review in no language: as they were written, without case.
+WORDS = SearchVector("content", config="simple")
 # What the trail keeps of a review that a moderator changes or takes away.
 HIDDEN_STATE = ("is_hidden", "hidden_at", "hidden_by", "hidden_reason")
 WHOLE_STATE = ("movie", "user", "content", *HIDDEN_STATE, "created_at", "updated_at")
@@ -43,6 +47,11 @@ class ReviewQuerySet(models.QuerySet["Review"]):
         if viewer.is_anonymous:
             return self.filter(is_hidden=False)
         return self if viewer.is_admin else self.filter(Q(is_hidden=False) | Q(user=viewer))
+
+    def saying(self, text: str) -> Self:
+        """Reviews with these words, a "phrase" in quotes, or -without some."""
+        asked = SearchQuery(text, config="simple", search_type="websearch")
+        return self.alias(words=WORDS).filter(words=asked)
 
     def for_reading(self) -> Self:
         """With the author, and what they rated the film."""
@@ -200,6 +209,10 @@ class Review(models.Model):
         indexes = (
             models.Index("movie", F("created_at").desc(), F("id").desc(), name="review_of_film"),
             models.Index("user", F("created_at").desc(), name="review_of_member"),
+            # Rows come in the order of this column, which makes a few pages of it enough.
+            BrinIndex(fields=["created_at"], autosummarize=True, name="review_created"),
+            # For moderators, who look for the words of spam.
+            GinIndex(WORDS, name="review_words"),
             # Few are hidden: these count them for admins, and find them when an admin leaves.
             models.Index(fields=["movie"], condition=Q(is_hidden=True), name="review_hidden"),
             models.Index(
