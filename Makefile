@@ -11,7 +11,7 @@ EMBEDDED_URL := $(PYTHON) -c 'from movieshelf.embedded import services as s; pri
 KEY := $(PYTHON) -c 'import secrets; print(secrets.token_urlsafe(48))'
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format openapi lint-openapi client requirements stop clean
+.PHONY: help run test lint format openapi lint-openapi client requirements stop clean test-browser
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -24,6 +24,11 @@ test: ## Run the tests (ARGS="-k rating" to choose among them)
 	@$(SET_UP) requirements-dev.txt
 	@$(PYTHON) -m movieshelf.embedded start
 	@$(PYTHON) -m pytest -n 2 $(ARGS)
+
+test-browser: ## Work at the moderators' desk in a Chromium (SCREENSHOTS=docs/images keeps pictures)
+	@$(SET_UP) requirements-dev.txt
+	@$(PYTHON) -m movieshelf.embedded start
+	@$(PYTHON) -m pytest -m browser $(ARGS)
 
 lint: ## Check style, types, imports, migrations and the settings for production
 	@$(SET_UP) requirements-dev.txt

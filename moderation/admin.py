@@ -71,7 +71,7 @@ class DeskAdmin(ShelfAdmin):
 
 
 class ThingFilter(admin.SimpleListFilter):
-    title = "what"
+    title = "kind of thing"
     parameter_name = "what"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:

@@ -10,7 +10,6 @@ from django.db.models import Count, Model, QuerySet
 from django.db.models.functions import TruncDate
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.timesince import timesince
 
 from accounts.models import User
 from moderation.models import Case, Sweep
@@ -123,7 +122,7 @@ def _drift() -> Figure:
     check = last_check()
     if check is None:
         return Figure("numbers that drifted", "–", _list(Movie), note="not compared yet")
-    note = f"compared {timesince(check.checked_at, depth=1)} ago"
+    note = f"compared at {check.checked_at:%H:%M} UTC on {check.checked_at:%Y-%m-%d}"
     is_wrong = check.drifted > 0
     return Figure("numbers that drifted", check.drifted, _list(Movie), note, is_urgent=is_wrong)
 

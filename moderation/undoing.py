@@ -14,6 +14,7 @@ from moderation.sweeping import TABLES, execute, take_time
 from movies.models import STARS
 from movieshelf.api.errors import Conflict, constraint_raises
 from movieshelf.api.transactions import retried_atomic
+from movieshelf.recomputing import count_again
 from reviews.models import Review
 from trail.models import Act, Verb
 
@@ -129,18 +130,9 @@ def _bring_films_back(batch_id: int) -> int:
         """,
         batch=batch_id,
     )
-    zeros = ", ".join("0" for _ in (*STARS, "review_count"))
-    execute(
-        f"""
-        INSERT INTO movies_moviestats
-            (movie_id, created_at, {", ".join(f"rating_{star}" for star in STARS)}, review_count)
-        SELECT film.id, film.created_at, {zeros} FROM movies_movie film
-        WHERE film.id IN (
-            SELECT movie_id FROM moderation_sweptrow WHERE sweep_id = %(batch)s AND kind = 'film'
-        )
-        """,
-        batch=batch_id,
-    )
+    back = SweptRow.objects.filter(sweep=batch_id, kind=Kind.FILM)
+    # Nobody has said anything of them yet, so this is how each begins.
+    count_again([film_id for film_id in back.values_list("movie_id", flat=True) if film_id])
     execute(
         """
         INSERT INTO moderation_mergedfilm
