@@ -14,6 +14,7 @@ from typing import Any
 import environ
 
 from movieshelf import __version__, checks
+from movieshelf.connections import refuse_closed
 from movieshelf.patience import PatientConnection
 from movieshelf.secret_files import SecretFiles
 
@@ -133,10 +134,11 @@ MIDDLEWARE = [
     "movieshelf.middleware.ExactOriginCorsMiddleware",
     "movieshelf.middleware.HostCheckMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
+    # The admin's pages need these; the API steps over them.
+    "movieshelf.pages.PageSessionMiddleware",
+    "movieshelf.pages.PageCsrfMiddleware",
+    "movieshelf.pages.PageAuthenticationMiddleware",
+    "movieshelf.pages.PageMessageMiddleware",
     "moderation.redirects.MergedFilmMiddleware",
 ]
 
@@ -146,6 +148,8 @@ SILENCED_SYSTEM_CHECKS = [
     "fields.E323",
     # E-mail addresses are unique by `email_key`, where accounts.backends looks them up.
     "auth.W004",
+    # PageCsrfMiddleware is Django's, for the admin; the API takes no forms and no cookies but its own.
+    "security.W003",
     # TLS ends at the proxy in front, which redirects; a redirect here would drop a POST's body.
     "security.W008",
     # EnvelopeMiddleware sets X-Frame-Options.
@@ -214,9 +218,11 @@ DATABASES = {
         **database,
         "TEST": {"NAME": f"test_movieshelf_{env('TEST_RUN')}"},
         "CONN_MAX_AGE": 0,
-        "CONN_HEALTH_CHECKS": True,
+        # The pool looks at a connection itself, without asking the database (`check` below).
+        "CONN_HEALTH_CHECKS": False,
         "OPTIONS": {
             "pool": {
+                "check": refuse_closed,
                 "connection_class": PatientConnection,
                 "min_size": 1,
                 "max_size": env("DATABASE_POOL_MAX"),
