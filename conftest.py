@@ -9,6 +9,7 @@ from hypothesis import settings
 
 from accounts.models import User
 from accounts.tests.factories import AdminFactory, UserFactory
+from movieshelf.hot_answers import let_go
 from movieshelf.tests.client import ApiClient
 
 # Hypothesis would call a test flaky that a busy machine made slow; nothing here asserts a time.
@@ -26,6 +27,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.fixturenames.append("race_round")
         each = [pytest.param(number, marks=pytest.mark.race) for number in range(rounds)]
         metafunc.parametrize("race_round", each)
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> Iterator[None]:
+    """Leave the test database before it is dropped."""
+    yield
+    let_go()
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ class SessionTokenAuthentication(BaseAuthentication):
         if raw is None:
             return None
         token = read(AccessToken, raw)
-        session = Session.objects.live().select_related("user").filter(pk=token.session_id).first()
+        session = Session.objects.live_with_member(token.session_id)
         if session is None or str(session.user_id) != token["sub"]:
             raise AuthFailed("This login has ended.")
         if seen := current.get():

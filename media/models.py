@@ -22,6 +22,7 @@ from media.door import narrowed
 from media.images import CleanImage
 from media.signals import images_leaving
 from movieshelf.api.errors import NotFound, PayloadTooLarge
+from movieshelf.api.hot import Shown
 from movieshelf.api.transactions import retried_atomic
 
 if TYPE_CHECKING:
@@ -64,6 +65,12 @@ class Picture(models.Model):
     @property
     def etag(self) -> str:
         return f'"{self.sha256[:ETAG_LENGTH]}"'
+
+    @property
+    def shown(self) -> Shown:
+        """Say what shows that the image is still there; its bytes never change."""
+        question = f"SELECT 1 FROM {self._meta.db_table} WHERE id = %s"
+        return Shown(question=question, parameters=(self.pk,), answer=(1,))
 
     def read_bytes(self) -> Data:
         """Give the bytes from the row. Raises NotFound where it just went.

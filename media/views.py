@@ -23,6 +23,7 @@ from media.models import EXTENSIONS, WIDTHS, Derivative, Media
 from media.ranges import ByteRange
 from movieshelf.api.conditional import is_known_to_client
 from movieshelf.api.errors import InvalidInput, MethodNotAllowed
+from movieshelf.api.hot import may_be_kept
 from movieshelf.api.serializers import CamelCaseSerializer
 from movieshelf.api.views import SAFE_METHODS, ApiView
 
@@ -48,7 +49,7 @@ def serve_media(request: HttpRequest, pk: UUID) -> HttpResponse:
     headers = {**FOR_EVER, "ETag": picture.etag}
     if is_known_to_client(request, picture.etag):
         return HttpResponseNotModified(headers=headers)
-    return answer(request, picture, headers)
+    return may_be_kept(answer(request, picture, headers), picture.shown)
 
 
 def asked_picture(request: HttpRequest, pk: UUID) -> Media | Derivative:

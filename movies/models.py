@@ -9,6 +9,7 @@ from django.conf import settings
 from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import connection, models
 from django.db.models import Case, Count, F, Func, Q, Subquery, Sum, Value, When
+from django.db.models.expressions import RawSQL
 from django.db.models.fields.tuple_lookups import Tuple, TupleGreaterThan, TupleLessThan
 from django.db.models.functions import Cast, Coalesce, NullIf, Round
 from django.utils import timezone
@@ -70,6 +71,15 @@ EARLIEST_RELEASE = Func(
 )
 UNRATED_LAST = Value(Decimal(-1))
 
+# PostgreSQL notes on each row the transaction that wrote it.
+ROW_VERSIONS = "movies_movie.xmin::text || '.' || movies_moviestats.xmin::text"
+# Asks for the row versions of the film with an id.
+ROW_VERSIONS_OF = (
+    f"SELECT {ROW_VERSIONS} FROM movies_movie"
+    " JOIN movies_moviestats ON movies_moviestats.movie_id = movies_movie.id"
+    " WHERE movies_movie.id = %s"
+)
+
 
 class TitleTaken(Conflict):
     default_detail = (
@@ -85,6 +95,13 @@ class MovieQuerySet(models.QuerySet["Movie"]):
     def with_stats(self) -> Self:
         """With the film's numbers; the filter makes the join an inner one, free to start there."""
         return self.filter(stats__isnull=False).select_related("stats")
+
+    def with_row_versions(self) -> Self:
+        """With `row_versions`, which changes whoever changes the film or its numbers, and however.
+
+        PostgreSQL notes on each row the transaction that wrote it.
+        """
+        return self.with_stats().annotate(row_versions=RawSQL(ROW_VERSIONS, ()))
 
     def with_posters(self, media_ids: Sequence[UUID]) -> Self:
         return self.filter(poster__in=media_ids)
@@ -215,6 +232,8 @@ class Movie(models.Model):
         )
 
     stats: "MovieStats"
+    # Where `with_row_versions()` asked for them.
+    row_versions: str
     ratings: "models.Manager[Rating]"
 
     def __str__(self) -> str:

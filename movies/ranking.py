@@ -113,6 +113,12 @@ def current_ranks() -> Ranks:
     return _keeper.current()
 
 
+def still_gives(ranks: Mapping[Decimal | None, int | None]) -> bool:
+    """Say whether scores have the ranks that they had when an answer was made."""
+    now = current_ranks()
+    return all(now.of(score) == rank for score, rank in ranks.items())
+
+
 def ranks_for(context: Mapping[str, Any]) -> Ranks:
     """Give the ranks of the answer that a serializer's context belongs to: the same all along."""
     # DRF hands every field one and the same dict, and calls it a Mapping.

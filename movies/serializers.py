@@ -1,6 +1,8 @@
 """The JSON of a film, in and out."""
 
+from collections.abc import Sequence
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any, cast
 
 from django.core.validators import URLValidator
@@ -17,14 +19,15 @@ from movies.models import (
     MovieStats,
     shown_average,
 )
-from movies.ranking import ranks_for
+from movies.ranking import Ranks, ranks_for
 from movieshelf.api.fields import ISODateField, StringField, TextField
 from movieshelf.api.serializers import CamelCaseModelSerializer, CamelCaseSerializer
 
+DISTRIBUTION_KEYS = tuple(str(value) for value in STARS)
 DISTRIBUTION_SCHEMA = {
     "type": "object",
-    "required": [str(value) for value in STARS],
-    "properties": {str(value): {"type": "integer", "minimum": 0} for value in STARS},
+    "required": list(DISTRIBUTION_KEYS),
+    "properties": {key: {"type": "integer", "minimum": 0} for key in DISTRIBUTION_KEYS},
 }
 
 
@@ -88,6 +91,52 @@ class TrailerURLField(StringField):
         )
 
 
+# What `movie_json` is made of: columns of a film and of its numbers.
+SHOWN_COLUMNS = (
+    "id",
+    "title",
+    "release_date",
+    "synopsis",
+    "trailer_url",
+    "poster_id",
+    "created_by_id",
+    "created_at",
+    "updated_at",
+    "stats__average_rating",
+    "stats__rating_count",
+    "stats__review_count",
+    "stats__score",
+    *(f"stats__rating_{value}" for value in STARS),
+)
+shown_columns = attrgetter(*(column.replace("__", ".") for column in SHOWN_COLUMNS))
+
+
+def movie_json(row: Sequence[Any], ranks: Ranks) -> dict[str, Any]:
+    """Give the JSON of a film from its SHOWN_COLUMNS.
+
+    A list makes up to a hundred of these. Made by a model and a serializer, each would take twenty
+    times as long.
+    """
+    poster_id, score = row[5], row[12]
+    return {
+        "id": row[0],
+        "title": row[1],
+        "releaseDate": row[2],
+        "synopsis": row[3],
+        "trailerUrl": row[4],
+        "posterMediaId": poster_id,
+        "posterUrl": f"/media/{poster_id}" if poster_id else None,
+        "createdBy": row[6],
+        "createdAt": row[7],
+        "updatedAt": row[8],
+        "averageRating": shown_average(row[9]),
+        "ratingCount": row[10],
+        "reviewCount": row[11],
+        "rank": ranks.of(score),
+        "ratingDistribution": dict(zip(DISTRIBUTION_KEYS, row[13:], strict=True)),
+    }
+
+
 class MovieSerializer(CamelCaseModelSerializer[Movie]):
     """A film, with its numbers."""
 
@@ -125,3 +174,6 @@ class MovieSerializer(CamelCaseModelSerializer[Movie]):
             "rating_distribution",
         )
         read_only_fields = ("id", "poster_url", "created_at", "updated_at")
+
+    def to_representation(self, instance: Movie) -> dict[str, Any]:
+        return movie_json(shown_columns(instance), ranks_for(self.context))

@@ -1,6 +1,7 @@
 """Films: the shelf, one film, adding, editing and deleting."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any, ClassVar, cast
 
 from drf_spectacular.utils import extend_schema, extend_schema_view
@@ -14,9 +15,14 @@ from accounts.permissions import IsOwnerOrAdmin
 from media.models import Media
 from media.uploads import UPLOADS_IN_SHORT, UploadView
 from movies.listing import MovieList, MovieListParams, MoviePagination
-from movies.models import Movie, MovieQuerySet
-from movies.ranking import ranks_for
-from movies.serializers import MovieSerializer, StandingSerializer
+from movies.models import ROW_VERSIONS_OF, Movie, MovieQuerySet
+from movies.ranking import current_ranks, ranks_for, still_gives
+from movies.serializers import (
+    SHOWN_COLUMNS,
+    MovieSerializer,
+    StandingSerializer,
+    movie_json,
+)
 from movies.versions import movie_etag
 from movieshelf.api.conditional import (
     conditional_write,
@@ -26,8 +32,11 @@ from movieshelf.api.conditional import (
     says_where,
 )
 from movieshelf.api.errors import PreconditionFailed
+from movieshelf.api.hot import Shown, may_be_kept
 from movieshelf.api.idempotency import idempotent, takes_idempotency_key
 from movieshelf.api.views import ApiView, ApiViewSet
+
+SCORE = SHOWN_COLUMNS.index("stats__score")
 
 
 class MovieViewSet(ApiViewSet):
@@ -37,7 +46,7 @@ class MovieViewSet(ApiViewSet):
     error_statuses: ClassVar = {"POST": (404, 409), "PATCH": (403, 409), "DELETE": (403,)}
 
     def get_queryset(self) -> MovieQuerySet:
-        return Movie.objects.with_stats()
+        return Movie.objects.with_row_versions()
 
     @extend_schema(parameters=[MovieListParams])
     def list(self, request: Request) -> Response:
@@ -47,18 +56,25 @@ class MovieViewSet(ApiViewSet):
         Where no title contains `q`, the closest titles are offered, and `fuzzy` is true.
         """
         shelf = MovieList(MovieListParams.parse(request), request.user)
-        page = self.paginate_queryset(shelf)  # type: ignore[arg-type]  # slices like a queryset
-        answer = self.get_paginated_response(self.get_serializer(page, many=True).data)
+        page = self.paginate_queryset(MovieRows(shelf))  # type: ignore[arg-type]  # slices like a queryset
+        rows, ranks = cast(list[Any], page), current_ranks()
+        films = [movie_json(row, ranks) for row in rows]
+        answer = self.get_paginated_response(films)
         if shelf.is_fuzzy:
             answer.data["fuzzy"] = True
-        return answer
+        shown = {row[SCORE]: film["rank"] for row, film in zip(rows, films, strict=True)}
+        return may_be_kept(answer, Shown(is_current=partial(still_gives, shown)))
 
     def retrieve(self, request: Request, pk: int) -> Response:
         """Get a film.
 
         With its numbers as they are now; only `rank` may lag by up to five seconds.
         """
-        return self.answer(self.get_object(), status=200)
+        movie = self.get_object()
+        answer = self.answer(movie, status=200)
+        if answer.status_code == 304:
+            return answer
+        return may_be_kept(answer, what_shows(movie, rank=answer.data["rank"]))
 
     @takes_idempotency_key
     @says_where
@@ -128,6 +144,27 @@ class MovieViewSet(ApiViewSet):
         if self.action == "retrieve" and is_known_to_client(self.request, etag):
             return Response(status=304, headers=headers)
         return Response(MovieSerializer(movie, context=context).data, status, headers=headers)
+
+
+class MovieRows:
+    """A list of films as rows of SHOWN_COLUMNS; pages like a queryset."""
+
+    def __init__(self, shelf: MovieList) -> None:
+        self.shelf = shelf
+        self.total = shelf.total
+
+    def __getitem__(self, page: slice) -> Iterable[tuple[Any, ...]]:
+        return self.shelf[page].values_list(*SHOWN_COLUMNS)
+
+
+def what_shows(movie: Movie, *, rank: int | None) -> Shown:
+    """Say what an answer shows of a film: its rows as they are, and its rank."""
+    return Shown(
+        question=ROW_VERSIONS_OF,
+        parameters=(movie.pk,),
+        answer=(movie.row_versions,),
+        is_current=partial(still_gives, {movie.stats.score: rank}),
+    )
 
 
 @extend_schema_view(

@@ -5,8 +5,7 @@ from typing import Any
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
-from django.http import HttpRequest
-from django.http.response import HttpResponseBase
+from django.http import HttpRequest, HttpResponseForbidden
 from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.deprecation import MiddlewareMixin
 
@@ -28,9 +27,11 @@ class PageCsrfMiddleware(ForPagesOnly, CsrfViewMiddleware):
     """Forms are the admin's; the API takes JSON and tokens, which no form can send."""
 
     def process_view(
-        self, request: HttpRequest, *args: Any, **kwargs: Any
-    ) -> HttpResponseBase | None:
-        return super().process_view(request, *args, **kwargs) if is_admin(request) else None
+        self, request: HttpRequest, callback: Any, callback_args: Any, callback_kwargs: Any
+    ) -> HttpResponseForbidden | None:
+        if not is_admin(request):
+            return None
+        return super().process_view(request, callback, callback_args, callback_kwargs)
 
 
 class PageAuthenticationMiddleware(ForPagesOnly, AuthenticationMiddleware):

@@ -33,6 +33,7 @@ env = environ.Env(  # type: ignore[no-untyped-call]  # django-environ has no typ
     DATABASE_POOL_TIMEOUT_SECONDS=(float, 5.0),
     DATABASE_STATEMENT_TIMEOUT_MS=(int, 10_000),
     DATABASE_LOCK_TIMEOUT_MS=(int, 3_000),
+    DATABASE_PREPARED_STATEMENTS=(bool, True),
     REDIS_URL=(str, ""),
     CORS_ALLOWED_ORIGINS=(list, []),
     TRUSTED_PROXIES=(int, 0),
@@ -79,6 +80,7 @@ env = environ.Env(  # type: ignore[no-untyped-call]  # django-environ has no typ
     MEDIA_CACHE_MAX_BYTES=(int, 512 * 1024),
     MEDIA_CACHE_SECONDS=(int, 3600),
     RANK_MAX_AGE_SECONDS=(float, 3.0),
+    HOT_ANSWERS_MAX_BYTES=(int, 64 * 1024 * 1024),
     LOG_LEVEL=(str, "INFO"),
     SLOW_QUERY_MS=(int, 500),
     TEST_RUN=(str, "0"),
@@ -148,7 +150,7 @@ SILENCED_SYSTEM_CHECKS = [
     "fields.E323",
     # E-mail addresses are unique by `email_key`, where accounts.backends looks them up.
     "auth.W004",
-    # PageCsrfMiddleware is Django's, for the admin; the API takes no forms and no cookies but its own.
+    # PageCsrfMiddleware is Django's, for the admin; the API takes no forms.
     "security.W003",
     # TLS ends at the proxy in front, which redirects; a redirect here would drop a POST's body.
     "security.W008",
@@ -228,6 +230,8 @@ DATABASES = {
                 "max_size": env("DATABASE_POOL_MAX"),
                 "timeout": env("DATABASE_POOL_TIMEOUT_SECONDS"),
             },
+            # Of the statements of movieshelf.api.statements, from the first time on.
+            "prepare_threshold": 0 if env("DATABASE_PREPARED_STATEMENTS") else None,
             "application_name": "movieshelf",
             "connect_timeout": 3,
             "options": (
@@ -427,6 +431,8 @@ RATELIMIT_UPLOADS_USER = env("RATELIMIT_UPLOADS_USER")
 RATELIMIT_IMPORTS_USER = env("RATELIMIT_IMPORTS_USER")
 # A counter that expires between being found and being counted up is no reason to refuse.
 RATELIMIT_FAIL_OPEN = True
+# Each process keeps this much of what it answered (movieshelf.hot_answers); 0 keeps nothing.
+HOT_ANSWERS_MAX_BYTES = env("HOT_ANSWERS_MAX_BYTES")
 RANK_MAX_AGE_SECONDS = env("RANK_MAX_AGE_SECONDS")
 
 # --- How it answers -----------------------------------------------------------------------------

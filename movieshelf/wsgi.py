@@ -13,6 +13,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "movieshelf.settings")
 
 # They read the settings.
 from movieshelf.api.bodies import readable_chunked_bodies
+from movieshelf.hot_answers import HotAnswers
 from movieshelf.observing import observed
 from movieshelf.patience import patient
 from movieshelf.replica import read_from_replica
@@ -39,7 +40,11 @@ django.setup(set_prefix=False)
 # Outermost: what answers before Django is logged and counted as well.
 application = observed(
     patient(
-        read_from_replica(readable_chunked_bodies(UTF8Handler())),
+        read_from_replica(
+            HotAnswers(
+                readable_chunked_bodies(UTF8Handler()), max_bytes=settings.HOT_ANSWERS_MAX_BYTES
+            )
+        ),
         seconds=settings.DATABASE_ANSWER_SECONDS,
     )
 )

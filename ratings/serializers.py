@@ -1,8 +1,10 @@
 """The JSON of a rating, in and out."""
 
+from typing import Any
+
 from rest_framework import serializers
 
-from movies.models import STARS
+from movies.models import STARS, shown_average
 from movies.serializers import AverageField, DistributionField
 from movieshelf.api.fields import WholeNumberField
 from movieshelf.api.serializers import CamelCaseModelSerializer
@@ -33,3 +35,21 @@ class RatedSerializer(RatingSerializer):
 
     class Meta(RatingSerializer.Meta):
         fields = (*RatingSerializer.Meta.fields, *NUMBERS)
+
+    def to_representation(self, instance: Rating) -> dict[str, Any]:
+        return rated_json(instance)
+
+
+def rated_json(rating: Rating) -> dict[str, Any]:
+    """Give the JSON of a rating just given, as RatedSerializer describes it."""
+    return {
+        "id": rating.pk,
+        "movieId": rating.movie_id,
+        "userId": rating.user_id,
+        "value": rating.value,
+        "createdAt": rating.created_at,
+        "updatedAt": rating.updated_at,
+        "averageRating": shown_average(rating.stats.average_rating),
+        "ratingCount": rating.stats.rating_count,
+        "ratingDistribution": rating.stats.distribution,
+    }

@@ -3,6 +3,7 @@
 from typing import cast
 
 from drf_spectacular.utils import extend_schema
+from rest_framework.exceptions import APIException
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -11,7 +12,7 @@ from accounts.models import User
 from movies.models import Movie
 from movieshelf.api.views import ApiView
 from ratings.models import Rating, RatingQuerySet
-from ratings.serializers import RatedSerializer, RatingSerializer
+from ratings.serializers import RatedSerializer, RatingSerializer, rated_json
 
 
 class MovieRatingView(ApiView):
@@ -37,13 +38,17 @@ class MovieRatingView(ApiView):
 
         Replaces an earlier rating. The answer has the film's numbers as they are right after it.
         """
-        Movie.objects.require(movie_id)
-        asked = self.get_serializer(data=request.data)
-        asked.is_valid(raise_exception=True)
+        try:
+            asked = self.get_serializer(data=request.data)
+            asked.is_valid(raise_exception=True)
+        except APIException:
+            # A film that is not there comes before a body that is not right.
+            Movie.objects.require(movie_id)
+            raise
         rating = Rating.objects.rate(
             user=cast(User, request.user), movie_id=movie_id, value=asked.validated_data["value"]
         )
-        return Response(RatedSerializer(rating).data)
+        return Response(rated_json(rating))
 
     @extend_schema(operation_id="unrateMovie")
     def delete(self, request: Request, movie_id: int) -> Response:

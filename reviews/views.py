@@ -17,6 +17,7 @@ from movieshelf.api.conditional import (
     says_where,
 )
 from movieshelf.api.errors import Forbidden
+from movieshelf.api.hot import may_be_kept
 from movieshelf.api.idempotency import idempotent, takes_idempotency_key
 from movieshelf.api.rendering import to_json
 from movieshelf.api.views import ApiView, ApiViewSet
@@ -39,7 +40,7 @@ class MovieReviewsView(ApiView):
         asked = ReviewListParams.parse(request)
         reviews = ReviewList(movie, request.user, sort=asked["sort"])
         page = self.paginate_queryset(reviews)  # type: ignore[arg-type]  # slices like a queryset
-        return self.get_paginated_response(self.get_serializer(page, many=True).data)
+        return may_be_kept(self.get_paginated_response(self.get_serializer(page, many=True).data))
 
     @takes_idempotency_key
     @says_where
@@ -74,7 +75,7 @@ class ReviewViewSet(ApiViewSet):
 
     def retrieve(self, request: Request, pk: int) -> Response:
         """Get a review."""
-        return Response(self.get_serializer(self.get_object()).data)
+        return may_be_kept(Response(self.get_serializer(self.get_object()).data))
 
     @conditional_write
     @says_version

@@ -33,7 +33,11 @@ says_where = extend_schema(
 
 def is_known_to_client(request: HttpRequest | Request, etag: str) -> bool:
     """Say whether If-None-Match names this version (weak comparison): the answer is 304."""
-    header = request.META.get("HTTP_IF_NONE_MATCH")
+    return names(request.META.get("HTTP_IF_NONE_MATCH"), etag)
+
+
+def names(header: str | None, etag: str) -> bool:
+    """Say whether a header If-None-Match names this version; an absent one names none."""
     if header is None:
         return False
     tags = [tag.removeprefix("W/") for tag in parse_etags(header)]

@@ -32,19 +32,40 @@ def retried_atomic[**P, R](verb: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(verb)
     def in_transaction(*args: P.args, **kwargs: P.kwargs) -> R:
-        tries = 1 if transaction.get_connection().in_atomic_block else MAX_TRIES
-        for number in range(1, tries):
-            committed: list[bool] = []
-            try:
-                with transaction.atomic():
-                    # What an on_commit hook raises comes too late to undo anything.
-                    transaction.on_commit(functools.partial(committed.append, True))
-                    return verb(*args, **kwargs)
-            except OperationalError as exc:
-                if committed or not isinstance(exc.__cause__, TRY_AGAIN):
-                    raise
-            time.sleep(random.uniform(0, BACKOFF_SECONDS * number))
-        with transaction.atomic():
-            return verb(*args, **kwargs)
+        committed: list[bool] = []
+
+        def once() -> R:
+            with transaction.atomic():
+                # What an on_commit hook raises comes too late to undo anything.
+                transaction.on_commit(functools.partial(committed.append, True))
+                return verb(*args, **kwargs)
+
+        return _retried(once, is_done=lambda: bool(committed))
 
     return in_transaction
+
+
+def retried_statement[**P, R](verb: Callable[P, R]) -> Callable[P, R]:
+    """Run a verb that is a single statement again where PostgreSQL asks for it.
+
+    The statement is its own transaction, as `retried_atomic` would make it one, and saves the round
+    trips of BEGIN and COMMIT, through which a lock would be held.
+    """
+
+    @functools.wraps(verb)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        return _retried(lambda: verb(*args, **kwargs), is_done=lambda: False)
+
+    return run
+
+
+def _retried[R](once: Callable[[], R], *, is_done: Callable[[], bool]) -> R:
+    tries = 1 if transaction.get_connection().in_atomic_block else MAX_TRIES
+    for number in range(1, tries):
+        try:
+            return once()
+        except OperationalError as exc:
+            if is_done() or not isinstance(exc.__cause__, TRY_AGAIN):
+                raise
+        time.sleep(random.uniform(0, BACKOFF_SECONDS * number))
+    return once()
