@@ -1,5 +1,7 @@
 """Imports: a file that a member brings along, what came of each of its rows, and undoing it."""
 
+from collections import Counter
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, NoReturn, Self, cast
 
@@ -138,6 +140,7 @@ class Import(models.Model):
     # While it is being undone: the rows below this number are still to come, from the last on.
     rows_left = models.PositiveIntegerField(default=0)
     counts = models.JSONField(default=dict)
+    undone_counts = models.JSONField(default=dict)
     error = models.TextField(blank=True, default="")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -208,13 +211,10 @@ class Import(models.Model):
         self.updated_at = timezone.now()
         self.save(update_fields=[*fields, "updated_at"])
 
-    def count(self, counts: dict[str, int]) -> None:
-        """Add to its counts; `keep` saves them."""
-        self.counts = {
-            name: self.counts.get(name, 0) + counts.get(name, 0)
-            for name in (*COUNTS, *UNDONE_COUNTS)
-            if name in self.counts or name in counts
-        }
+
+def added_up(counts: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]:
+    """Give the sums of two counts."""
+    return dict(Counter(counts) + Counter(more))
 
 
 class RowQuerySet(models.QuerySet["Row"]):

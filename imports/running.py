@@ -14,7 +14,7 @@ from contextlib import suppress
 from django.utils import timezone
 
 from imports.matching import Found, Matcher
-from imports.models import Import, Row
+from imports.models import Import, Row, added_up
 from imports.undoing import undo_batch
 from movies.matching import Candidate
 from movies.models import Movie, MovieStats, TitleTaken
@@ -120,7 +120,7 @@ def _add_films(source: Import, wanted: Sequence[Candidate]) -> dict[Candidate, i
 
 def _advance(current: Import, rows: int, counts: Counter[str]) -> None:
     current.rows_done += rows
-    current.count(counts)
+    current.counts = added_up(current.counts, counts)
     current.status = Import.Status.RUNNING
     if current.rows_done >= current.row_count:
         current.status, current.finished_at = Import.Status.DONE, timezone.now()

@@ -95,7 +95,7 @@ class ImportSerializer(CamelCaseModelSerializer[Import]):
     """An import, how far it is, and what came of it so far."""
 
     counts = CountsSerializer()
-    undone_counts = UndoneCountsSerializer(source="counts")
+    undone_counts = UndoneCountsSerializer()
     error = serializers.SerializerMethodField()
 
     class Meta:

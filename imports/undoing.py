@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from django.utils import timezone
 
-from imports.models import Import, Row
+from imports.models import Import, Row, added_up
 from movies.models import Movie, MovieStats
 from movieshelf.api.transactions import retried_atomic
 from ratings.models import Rating
@@ -34,13 +34,13 @@ def undo_batch(source: Import, batch: int) -> int:
     ):
         return left  # another worker has done it
     counts = _take_back(source.user_id, rows, locked)
-    current.count(counts)
+    current.undone_counts = added_up(current.undone_counts, counts)
     current.rows_left = left
     if not left:
         current.status, current.finished_at = Import.Status.UNDONE, timezone.now()
         current.file = None
         current.keep("file")
-    current.keep("counts", "rows_left", "status", "finished_at")
+    current.keep("undone_counts", "rows_left", "status", "finished_at")
     return left
 
 
