@@ -454,7 +454,7 @@ SPECTACULAR_SETTINGS = {
     "VERSION": __version__,
     "DESCRIPTION": "The backend of a community film shelf. The guides at `/docs` come first: a"
     " first session, logins in a browser, errors, lists, conditional requests, retries, images.",
-    "CONTACT": {"name": "MovieShelf", "url": "https://movieshelf.example"},
+    "CONTACT": {"name": "The founders of MovieShelf"},
     "LICENSE": {"name": "MIT", "identifier": "MIT"},
     "OAS_VERSION": "3.1.1",
     # Where it is served from; relative, so that it holds behind any name.

@@ -21,7 +21,7 @@ from movies.views import MovieRankView, MovieViewSet, PosterView
 from movieshelf.admin_login import admin_login
 from movieshelf.converters import IdConverter
 from movieshelf.health import healthz, readyz
-from movieshelf.reference.pages import DocsView, OpenAPIView
+from movieshelf.reference.pages import OpenAPIView, docs, docs_guide, home
 from movieshelf.scraping import MetricsView
 from ratings.files import OwnRatingsFileView
 from ratings.mine import OwnRatingsView
@@ -32,6 +32,7 @@ from reviews.views import MovieReviewsView, ReviewViewSet
 register_converter(IdConverter, "id")
 
 urlpatterns = [
+    path("", home),
     path("auth/register", RegisterView.as_view()),
     path("auth/login", LoginView.as_view()),
     path("auth/refresh", RefreshView.as_view()),
@@ -72,7 +73,8 @@ urlpatterns = [
     path("readyz", readyz),
     path("metrics", MetricsView.as_view()),
     path("openapi.json", OpenAPIView.as_view(), name="openapi"),
-    path("docs", DocsView.as_view()),
+    path("docs", docs),
+    path("docs/<slug:slug>", docs_guide),
     path("admin", RedirectView.as_view(url="/admin/")),
     path("admin/login/", admin_login),
     path("admin/", admin.site.urls),

@@ -30,7 +30,7 @@ def collection_json(document: Document) -> bytes:
     collection = {
         "info": {
             # The same for each version, so that an import replaces the one before.
-            "_postman_id": str(uuid.uuid5(uuid.NAMESPACE_URL, info["contact"]["url"])),
+            "_postman_id": str(uuid.uuid5(uuid.NAMESPACE_URL, "movieshelf")),
             "name": f"{info['title']} {info['version']}",
             "description": info["description"],
             "schema": FORMAT,

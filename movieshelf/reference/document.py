@@ -30,12 +30,12 @@ PARAMETER_ENUMS = {
     ("getImport", "outcome"): "RowOutcome",
 }
 TAGS = {
-    "imports": "Bringing one's ratings and reviews along from elsewhere.",
     "auth": "Register, log in and out, renew a login, set a password.",
     "users": "Oneself, and what others see of a member.",
     "movies": "The catalogue: films, their numbers, lists, search and ranks.",
     "reviews": "Reviews of films, and reports about them.",
     "ratings": "One rating a member and film, from 1 to 5.",
+    "imports": "Bringing one's ratings and reviews along from elsewhere.",
     "changes": "What changed since, for search engines and caches.",
     "media": "Images that never change, and smaller ones.",
     "operations": "What a load balancer and a program that starts here ask.",
@@ -206,6 +206,11 @@ def _states(**states: list[str]) -> Document:
     }
 
 
+_WHERE = {
+    "type": "object",
+    "required": list(EXAMPLES["Home"]),
+    "properties": {name: {"type": "string"} for name in EXAMPLES["Home"]},
+}
 _READY = _states(
     status=["ok", "unreachable", "not migrated", "draining"],
     database=["ok", "unreachable", "not migrated"],
@@ -221,6 +226,24 @@ _READY["properties"]["queue"] = {
     },
 }
 OPERATIONS: dict[str, Document] = {
+    "/": _plain(
+        "getHome",
+        "Where things are",
+        "For a program. A browser, which asks for a page, is sent to `/docs`.",
+        {
+            "200": _json("The addresses to begin with.", _WHERE, EXAMPLES["Home"], "ETag"),
+            "302": {
+                "description": "To the pages, for who asks for one.",
+                "headers": {name: header(name) for name in ("X-Request-Id", "Location")},
+            },
+            "304": {
+                "description": NAMED["304"],
+                "headers": {name: header(name) for name in ("X-Request-Id", "ETag")},
+            },
+        },
+        406,
+        500,
+    ),
     "/healthz": _plain(
         "getHealth",
         "Whether the process lives",

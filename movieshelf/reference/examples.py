@@ -202,6 +202,14 @@ EXAMPLES: dict[str, Any] = {
         "next": "MS5mMjE4MDlkODA4NzAubXIuMjEzMTQuMjEzMTQuMC4w",
         "more": False,
     },
+    "Home": {
+        "name": "MovieShelf",
+        "version": "1.0.0",
+        "openapi": "/openapi.json",
+        "docs": "/docs",
+        "movies": "/movies",
+        "changes": "/changes",
+    },
     "Limits": {
         "maxBytes": 5_242_880,
         "maxPixels": 40_000_000,
