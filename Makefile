@@ -11,7 +11,7 @@ EMBEDDED_URL := $(PYTHON) -c 'from movieshelf.embedded import services as s; pri
 KEY := $(PYTHON) -c 'import secrets; print(secrets.token_urlsafe(48))'
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format openapi lint-openapi client requirements stop clean test-browser
+.PHONY: help run test lint format openapi lint-openapi client bench-scale requirements stop clean test-browser
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -65,6 +65,10 @@ client: ## Generate and check the TypeScript client, and run its first session (
 	@$(SET_UP) requirements-dev.txt
 	@$(PYTHON) -m movieshelf.embedded start
 	@$(PYTHON) -m pytest -q movieshelf/tests/test_clients.py
+
+bench-scale: ## Measure every list at 10,000 to 1,000,000 films into docs/performance-scale.md
+	@$(SET_UP)
+	@$(PYTHON) benchmarks/scale.py $(ARGS)
 
 requirements: ## Compile requirements*.in to requirements*.txt
 	@$(SET_UP) requirements-dev.txt

@@ -1,5 +1,6 @@
 """The shelf as a list: which films, in which order, on which page, and how many there are."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, cast
 
@@ -72,6 +73,8 @@ class MovieList:
         self.viewer = viewer
         self.filtered = self._held()
         self.is_fuzzy = False
+        # The films that have `q` in their titles, where they are few.
+        self._few: Sequence[int] | None = None
 
     def total(self) -> int:
         """Say how many films there are; where none has `q` in its title, find the closest ones."""
@@ -80,6 +83,7 @@ class MovieList:
         found = titles_containing.of(self.folded)
         if found.ids is not None:
             # Few enough to be looked at one by one.
+            self._few = found.ids
             self.filtered = self.filtered.filter(among(found.ids))
             if found.films or len(self.q) < MIN_FUZZY_LENGTH:
                 return self.filtered.count() if self._is_filtered else found.films
@@ -108,6 +112,8 @@ class MovieList:
             order = models.Case(*(models.When(pk=pk, then=i) for i, pk in enumerate(ids)))
             return films.filter(pk__in=ids).order_by(order)
         films = films.order_by(*self.order.of_films())
+        if self._few is not None:
+            return films.filter(pk__in=self._ids_of_few(page.start, page.stop - page.start))
         if self._is_near(page.stop):
             return (films & self.filtered)[page]
         return films.filter(pk__in=self._ids_far_out(page.start, page.stop - page.start))
@@ -124,6 +130,12 @@ class MovieList:
         if self.folded or self.scope == Scope.MINE:
             return True
         return end <= NEAR and not (self.stars and self.sort != "rating_desc")
+
+    def _ids_of_few(self, offset: int, limit: int) -> list[int]:
+        """Sort the few by what the order's own rows say, before any other row is read."""
+        everywhere = Place(offset, [Span(START, None)])
+        only = self._only(self.order.model) & among(self._few or ())
+        return self.order.walk(everywhere, limit, only)
 
     def _ids_far_out(self, offset: int, limit: int) -> list[int]:
         """Find a page's films on the index first, from a mark on it where there is one."""

@@ -1,0 +1,98 @@
+"""How PostgreSQL finds each list: from an index, reading little, at any page."""
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import AnonymousUser
+from django.db import connection
+
+from accounts.models import User
+from accounts.tests.factories import UserFactory
+from movies import marks
+from movies.listing import MovieList
+from movies.orders import ORDERS
+
+FILMS = 20_000
+# Two blocks of films, each with its numbers by the primary key; every film would be 60,000.
+MAX_BUFFERS = 1_500
+
+SHELF = f"""
+    INSERT INTO movies_movie (title, title_key, title_search, synopsis, release_date, created_at,
+        updated_at, version, created_by_id)
+    SELECT title, title, title, repeat('What happens. ', 20),
+        CASE WHEN n %% 50 > 0 THEN date '1950-01-01' + (n * 7919) %% 25000 END,
+        timestamptz '2024-01-01' + (n * 104729) %% {FILMS} * interval '1 minute',
+        now(), 1, CASE WHEN n %% 500 = 0 THEN %(owner)s END
+    FROM generate_series(1, {FILMS}) AS n,
+        LATERAL (SELECT (ARRAY['the night of', 'a dune in', 'silent', 'last train to'])[n %% 4 + 1]
+            || ' town ' || n AS title) named;
+    INSERT INTO movies_moviestats (movie_id, created_at, release_date, rating_1, rating_2, rating_3,
+        rating_4, rating_5, review_count)
+    SELECT id, created_at, release_date, id %% 3, id %% 5, id %% 7, id %% 11,
+        CASE WHEN id %% 97 = 0 THEN 500 ELSE 0 END, id %% 13
+    FROM movies_movie;
+"""
+
+
+class Plans:
+    """What the SELECTs of a block did, as EXPLAIN ANALYZE tells it."""
+
+    def __init__(self) -> None:
+        self.buffers = 0
+        self.scans: list[str] = []
+
+    def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if sql.lstrip().startswith(("SELECT", "WITH")):
+            with connection.connection.cursor() as cursor:
+                cursor.execute("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + sql, params)
+                plan = cursor.fetchone()[0][0]["Plan"]
+            self.buffers += plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
+            self.look(plan)
+        return execute(sql, params, many, context)
+
+    def look(self, plan: dict[str, Any]) -> None:
+        if plan["Node Type"] == "Seq Scan":
+            self.scans.append(plan["Relation Name"])
+        for child in plan.get("Plans", ()):
+            self.look(child)
+
+
+@pytest.fixture
+def owner() -> User:
+    """A shelf with its marks, and the owner of some of its films."""
+    owner = UserFactory()
+    with connection.cursor() as cursor:
+        cursor.execute(SHELF, {"owner": owner.pk})
+        cursor.execute("VACUUM ANALYZE movies_movie, movies_moviestats")
+    assert marks.rebuild()
+    return owner
+
+
+@pytest.mark.django_db(transaction=True)
+def test_every_list_is_read_from_its_index(owner):
+    asked = [
+        {"sort": sort, "stars": stars, "scope": scope, "page": page}
+        for sort in ORDERS
+        for stars in (0, 4, 5)
+        for scope in ("all", "not_mine")
+        for page in (1, 240)
+        if page == 1 or stars == 0
+    ]
+    asked += [{"scope": "mine"}, {"q": "town 123"}, {"q": "town"}, {"q": "n"}, {"q": "zzzq"}]
+    for one in asked:
+        whole = {"q": "", "sort": "uploaded_desc", "stars": 0, "scope": "all", **one}
+        start = 20 * (whole.pop("page", 1) - 1)
+        viewer = AnonymousUser() if whole["scope"] == "all" else owner
+        MovieList(whole, viewer).total()  # what a search found is kept from here on
+
+        plans = Plans()
+        with connection.execute_wrapper(plans):
+            shelf = MovieList(whole, viewer)
+            total = shelf.total()
+            shown = len(shelf[start : start + 20])
+
+        assert shown == min(20, total - start), one
+        # The numbers are narrow rows: on a shelf of this size a few hundred of them may well be
+        # found by reading all their pages, which the bound on the buffers allows and bounds.
+        assert "movies_movie" not in plans.scans, (one, plans.scans)
+        assert plans.buffers < MAX_BUFFERS, (one, plans.buffers)
