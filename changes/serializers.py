@@ -1,13 +1,14 @@
 """The JSON of the feed: each thing that changed, as anybody may see it."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from rest_framework import serializers
 
 from changes.feed import MOVIE, REVIEW, TYPES, Entry
 from movies.models import Movie
-from movies.serializers import MovieSerializer
+from movies.ranking import Ranks
+from movies.serializers import MovieSerializer, movie_json, shown_columns
 from movieshelf.api.fields import DigitsField, StringField
 from movieshelf.api.serializers import (
     CamelCaseModelSerializer,
@@ -45,6 +46,14 @@ class ChangesParams(QuerySerializer):
     limit = DigitsField(min_value=1, max_value=MAX_LIMIT, default=DEFAULT_LIMIT)
 
 
+class Unranked:
+    """Ranks that are not looked for."""
+
+    @staticmethod
+    def of(score: object) -> None:
+        return None
+
+
 class ChangedMovieSerializer(MovieSerializer):
     """A film without its rank, which other films change."""
 
@@ -52,6 +61,11 @@ class ChangedMovieSerializer(MovieSerializer):
         fields = tuple(name for name in MovieSerializer.Meta.fields if name != "rank")  # type: ignore[assignment]  # one less
 
     rank = None  # type: ignore[assignment]  # DRF's way to take a field away
+
+    def to_representation(self, instance: Movie) -> dict[str, Any]:
+        movie = movie_json(shown_columns(instance), cast(Ranks, Unranked))
+        del movie["rank"]
+        return movie
 
 
 class ChangedReviewSerializer(CamelCaseModelSerializer[Review]):
