@@ -15,6 +15,7 @@ from django.views.defaults import page_not_found
 from movieshelf.api.errors import (
     ApiError,
     NotFound,
+    ReadOnly,
     error_for_status,
     error_response,
     translate,
@@ -34,6 +35,9 @@ HELMET_HEADERS = {
     "X-Permitted-Cross-Domain-Policies": "none",
     "X-XSS-Protection": "0",
 }
+# The admin's own, of which the API has its counterparts.
+WORKS_READ_ONLY = ("/admin/login/", "/admin/logout/")
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 # Neither may say how long it is (RFC 9110, 8.6).
 WITHOUT_BODY = (204, 304)
 
@@ -120,6 +124,26 @@ def tell(seen: Observation, request: HttpRequest) -> None:
     # Where AuthenticationMiddleware keeps who was looked up; asking for `user` would look.
     if user := getattr(request, "_cached_user", None):
         seen.user_id = user.pk
+
+
+class ReadOnlyAdminMiddleware:
+    """Refuse what changes something in the admin while READ_ONLY is on; logging in and out goes on.
+
+    The API's views refuse for themselves, after the other checks (movieshelf.api.views).
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if (
+            settings.READ_ONLY
+            and is_admin(request)
+            and request.method not in SAFE_METHODS
+            and request.path_info not in WORKS_READ_ONLY
+        ):
+            return error_response(ReadOnly())
+        return self.get_response(request)
 
 
 def is_admin(request: HttpRequest) -> bool:

@@ -135,6 +135,7 @@ MIDDLEWARE = [
     "movieshelf.middleware.PageCspMiddleware",
     "movieshelf.middleware.ExactOriginCorsMiddleware",
     "movieshelf.middleware.HostCheckMiddleware",
+    "movieshelf.middleware.ReadOnlyAdminMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     # The admin's pages need these; the API steps over them.
     "movieshelf.pages.PageSessionMiddleware",

@@ -145,6 +145,15 @@ class Unavailable(ApiError):
         super().__init__(message, headers={"Retry-After": str(retry_after)})
 
 
+class ReadOnly(Unavailable):
+    """READ_ONLY is on: somebody looks after the database."""
+
+    default_detail = "MovieShelf is read-only for a while."
+
+    def __init__(self) -> None:
+        super().__init__(retry_after=60)
+
+
 BY_STATUS: dict[int, type[ApiError]] = {
     kind.status_code: kind
     for kind in (

@@ -16,7 +16,7 @@ from rest_framework.views import APIView
 from movieshelf.api.bodies import declared_length
 from movieshelf.api.ceilings import WRITES, PerIP, PerUser, tell
 from movieshelf.api.conditional import tag
-from movieshelf.api.errors import MethodNotAllowed, Unavailable
+from movieshelf.api.errors import MethodNotAllowed, ReadOnly
 from movieshelf.api.pagination import NumberedPagination
 from movieshelf.api.serializers import refuse_broken_query
 
@@ -49,7 +49,7 @@ class ApiMixin(APIView):
             raise MethodNotAllowed(headers={"Allow": ", ".join(self.allowed_methods)})
         super().initial(request, *args, **kwargs)
         if settings.READ_ONLY and request.method not in SAFE_METHODS and not self.works_read_only:
-            raise Unavailable("MovieShelf is read-only for a while.", retry_after=60)
+            raise ReadOnly()
         refuse_broken_query(request)
 
     def check_throttles(self, request: Request) -> None:

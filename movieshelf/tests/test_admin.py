@@ -664,3 +664,22 @@ def form_of(user: User, **changes: object) -> dict[str, Any]:
         **changes,
     }
     return {name: value for name, value in form.items() if value}
+
+
+def test_while_read_only_is_on_nothing_is_changed_and_all_is_shown(admin, settings):
+    movie = MovieFactory(title="Dune")
+    browser = logged_in(admin)
+    settings.READ_ONLY = True
+
+    refused = browser.post(page(Movie, "change", movie.pk), {**FILM, "title": "Other"})
+    deleted = browser.post(page(Movie, "delete", movie.pk), {"post": "yes"})
+
+    for answer in (refused, deleted):
+        assert answer.status_code == 503
+        assert answer.headers["Retry-After"] == "60"
+        assert answer.json()["error"]["code"] == "unavailable"
+    assert Movie.objects.get().title == "Dune"
+    assert browser.get(page(Movie, "change", movie.pk)).status_code == 200
+    login = {"username": admin.email, "password": PASSWORD}
+    assert Client().post("/admin/login/", login).status_code == 302
+    assert browser.post("/admin/logout/").status_code == 200
