@@ -20,7 +20,7 @@ from moderation.merging import merge
 from moderation.models import Case, CaseQuerySet, MergedFilm, Sweep
 from moderation.sweeping import preview, suspend, sweep
 from moderation.undoing import undo
-from movies.admin import by_film_or_member, first_ids
+from movies.admin import as_id, by_film_or_member, first_ids
 from movies.models import Movie
 from movies.titles import search_fold
 from movieshelf.admin import ShelfAdmin, reason_of
@@ -329,8 +329,7 @@ class MergedFilmAdmin(DeskAdmin):
         folded = search_fold(asked).strip()
         by_title = found.titled_like(folded) if folded else found.none()
         candidates = list(by_title.order_by("pk")[:CANDIDATES])
-        if asked.strip().isdecimal() and len(asked.strip()) < 19:
-            candidates += found.filter(pk=int(asked))
+        candidates += found.filter(pk__in=as_id(asked.strip()))
         return self.page(
             request,
             "moderation/merge.html",

@@ -110,7 +110,7 @@ class Sweep(models.Model):
     objects = SweepQuerySet.as_manager()
 
     def __str__(self) -> str:
-        return f"batch {self.pk}: what {self.member} did"
+        return f"what {self.member} did (batch {self.pk})"
 
     @property
     def numbers(self) -> dict[str, int]:

@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from accounts.models import User
+from accounts.models import MAX_ID_DIGITS, User
 from movies.models import (
     MAX_SYNOPSIS_LENGTH,
     MAX_TITLE_LENGTH,
@@ -29,6 +29,8 @@ from movieshelf.admin import NOTHING, PlainTextField, ShelfAdmin, thumbnail
 
 # A search for opinions takes no more films and members than these along.
 FOUND_AT_MOST = 200
+# A search for films lists no more than this; whoever gets so many types another word.
+LISTED_AT_MOST = 2_000
 
 
 class StarsFilter(admin.SimpleListFilter):
@@ -91,7 +93,7 @@ class MovieAdmin(ShelfAdmin):
     sortable_by = ("release_date", "average", "review_count", "added")
     ordering = ("-created_at", "-pk")
     search_fields = ("title",)
-    search_help_text = "Any part of a title; case and accents do not matter."
+    search_help_text = "Any part of a title, without regard to case and accents; or an id."
     autocomplete_fields = ("poster", "created_by")
     readonly_fields = ("poster_large", "numbers", "created_at", "updated_at")
     fieldsets = (
@@ -108,7 +110,12 @@ class MovieAdmin(ShelfAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: Any, search_term: str
     ) -> tuple[MovieQuerySet, bool]:
-        return queryset.titled_like(search_fold(search_term).strip()), False
+        if not search_term:
+            return queryset, False
+        # Ids first, in no order: a word that a tenth of all titles has would be sorted as a whole.
+        found = Movie.objects.titled_like(search_fold(search_term).strip()).order_by()
+        ids = list(found.values_list("pk", flat=True)[:LISTED_AT_MOST])
+        return queryset.filter(pk__in=[*ids, *as_id(search_term)]), False
 
     def save_model(self, request: HttpRequest, obj: Movie, form: Any, change: bool) -> None:
         """Save what was changed and nothing else: others may have changed the rest meanwhile."""
@@ -176,6 +183,11 @@ def by_film_or_member(text: str) -> Q:
     films = Movie.objects.titled_like(search_fold(text).strip())
     members = User.objects.found_by(text)
     return Q(movie__in=first_ids(films)) | Q(user__in=first_ids(members))
+
+
+def as_id(text: str) -> list[int]:
+    """Give the id that a search may mean, if it is a number that can be one."""
+    return [int(text)] if text.isdecimal() and len(text) < MAX_ID_DIGITS else []
 
 
 def first_ids(rows: QuerySet[Any]) -> list[int]:

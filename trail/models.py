@@ -27,7 +27,7 @@ class Verb(models.TextChoices):
     SUSPEND = "suspend", "suspended"
     REINSTATE = "reinstate", "reinstated"
     ROLE = "role", "changed the role of"
-    SWEEP = "sweep", "swept what was done by"
+    SWEEP = "sweep", "swept"
     UNDO = "undo", "undid"
     MERGE = "merge", "merged"
     ADD = "add", "added"

@@ -282,6 +282,11 @@ class TestFilms:
 
         assert shown_in_list(browser, f"{page(Movie)}?q=AMELIE") == [movie]
 
+    def test_a_search_finds_by_id(self, browser):
+        movie, _ = MovieFactory(title="Amélie"), MovieFactory(title="Dune")
+
+        assert shown_in_list(browser, f"{page(Movie)}?q={movie.pk}") == [movie]
+
     def test_stars_choose_by_the_rounded_average(self, browser):
         liked = RatingFactory(value=5).movie
         RatingFactory(value=2)

@@ -40,7 +40,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('at', models.DateTimeField(default=django.utils.timezone.now)),
                 ('by_name', models.TextField(verbose_name='name of the moderator')),
-                ('verb', models.CharField(choices=[('hide', 'hid'), ('show', 'showed again'), ('dismiss', 'dismissed the reports on'), ('uphold', 'agreed with the reports on'), ('suspend', 'suspended'), ('reinstate', 'reinstated'), ('role', 'changed the role of'), ('sweep', 'swept what was done by'), ('undo', 'undid'), ('merge', 'merged'), ('add', 'added'), ('edit', 'edited'), ('delete', 'deleted')], max_length=9)),
+                ('verb', models.CharField(choices=[('hide', 'hid'), ('show', 'showed again'), ('dismiss', 'dismissed the reports on'), ('uphold', 'agreed with the reports on'), ('suspend', 'suspended'), ('reinstate', 'reinstated'), ('role', 'changed the role of'), ('sweep', 'swept'), ('undo', 'undid'), ('merge', 'merged'), ('add', 'added'), ('edit', 'edited'), ('delete', 'deleted')], max_length=9)),
                 ('thing_type', models.CharField(max_length=20, verbose_name='kind of thing')),
                 ('thing_id', models.CharField(max_length=36, verbose_name='its id')),
                 ('thing', models.CharField(max_length=200)),
