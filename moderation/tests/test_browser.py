@@ -85,6 +85,7 @@ def picture(page: Any, name: str) -> None:
     """Keep what the page shows, small, where pictures are asked for."""
     folder = os.environ.get("SCREENSHOTS")
     if folder:
+        page.wait_for_load_state("networkidle")
         shot = Image.open(BytesIO(page.screenshot()))
         shot.convert("RGB").quantize(COLOURS).save(Path(folder) / f"{name}.png", optimize=True)
 
