@@ -29,6 +29,7 @@ env = environ.Env(  # type: ignore[no-untyped-call]  # django-environ has no typ
     DATABASE_URL=(str, ""),
     DATABASE_REPLICA_URL=(str, ""),
     DATABASE_REPLICA_MAX_LAG_SECONDS=(float, 2.0),
+    DATABASE_BEHIND_PGBOUNCER=(bool, False),
     DATABASE_POOL_MAX=(int, 10),
     DATABASE_POOL_TIMEOUT_SECONDS=(float, 5.0),
     DATABASE_STATEMENT_TIMEOUT_MS=(int, 10_000),
@@ -216,9 +217,18 @@ def _redis_url() -> str:
 
 
 database = _database()
+# PgBouncer gives sessions no options of their own (docs/operations.md sets them for the role), and
+# each transaction another connection, so that no cursor outlives its own.
+SESSION_OPTIONS = (
+    f"-c statement_timeout={env('DATABASE_STATEMENT_TIMEOUT_MS')}"
+    f" -c lock_timeout={env('DATABASE_LOCK_TIMEOUT_MS')}"
+    " -c idle_in_transaction_session_timeout=15000"
+    " -c pg_trgm.word_similarity_threshold=0.3"
+)
 DATABASES = {
     "default": {
         **database,
+        "DISABLE_SERVER_SIDE_CURSORS": env("DATABASE_BEHIND_PGBOUNCER"),
         "TEST": {"NAME": f"test_movieshelf_{env('TEST_RUN')}"},
         "CONN_MAX_AGE": 0,
         # The pool looks at a connection itself, without asking the database (`check` below).
@@ -235,12 +245,7 @@ DATABASES = {
             "prepare_threshold": 0 if env("DATABASE_PREPARED_STATEMENTS") else None,
             "application_name": "movieshelf",
             "connect_timeout": 3,
-            "options": (
-                f"-c statement_timeout={env('DATABASE_STATEMENT_TIMEOUT_MS')}"
-                f" -c lock_timeout={env('DATABASE_LOCK_TIMEOUT_MS')}"
-                " -c idle_in_transaction_session_timeout=15000"
-                " -c pg_trgm.word_similarity_threshold=0.3"
-            ),
+            "options": "" if env("DATABASE_BEHIND_PGBOUNCER") else SESSION_OPTIONS,
             # What stands in the query of DATABASE_URL wins.
             **database.get("OPTIONS", {}),
         },
