@@ -41,6 +41,7 @@ lint: ## Check style, types, imports, migrations and the settings for production
 	@# What follows asks the database: which migrations were applied, and what its version can do.
 	@$(PYTHON) -m movieshelf.embedded start
 	$(PYTHON) manage.py makemigrations --check --dry-run
+	LOG_LEVEL=WARNING $(PYTHON) manage.py lintmigrations --settings movieshelf.tests.lint_settings
 	@SECRET_KEY="$$($(KEY))" JWT_SIGNING_KEY="$$($(KEY))" DEBUG=false \
 		ALLOWED_HOSTS=movieshelf.example CORS_ALLOWED_ORIGINS=https://movieshelf.example \
 		DATABASE_URL="$$($(EMBEDDED_URL))" \
