@@ -225,6 +225,8 @@ SESSION_OPTIONS = (
     " -c idle_in_transaction_session_timeout=15000"
     " -c pg_trgm.word_similarity_threshold=0.3"
 )
+# Another connection would not know what was prepared on this one.
+PREPARES_STATEMENTS = env("DATABASE_PREPARED_STATEMENTS") and not env("DATABASE_BEHIND_PGBOUNCER")
 DATABASES = {
     "default": {
         **database,
@@ -242,7 +244,7 @@ DATABASES = {
                 "timeout": env("DATABASE_POOL_TIMEOUT_SECONDS"),
             },
             # Of the statements of movieshelf.api.statements, from the first time on.
-            "prepare_threshold": 0 if env("DATABASE_PREPARED_STATEMENTS") else None,
+            "prepare_threshold": 0 if PREPARES_STATEMENTS else None,
             "application_name": "movieshelf",
             "connect_timeout": 3,
             "options": "" if env("DATABASE_BEHIND_PGBOUNCER") else SESSION_OPTIONS,

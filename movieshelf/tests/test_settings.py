@@ -184,4 +184,5 @@ def test_the_ceilings_are_those_of_the_contract():
         "REFRESH_IP": "60/m",
         "WRITES_USER": "300/m",
         "UPLOADS_USER": "30/h",
+        "IMPORTS_USER": "20/h",
     }
