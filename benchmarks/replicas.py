@@ -24,7 +24,7 @@ from typing import Any
 
 import psycopg
 from faults import BROKEN, REFUSED, Client
-from shelves import HOST, OwnShelf, free_port, own_shelf, status_of, until
+from shelves import HOST, OwnShelf, free_port, kill_all, own_shelf, status_of, until
 
 from movieshelf.embedded import PORT, SUPERUSER, Account, Postgres
 
@@ -309,7 +309,7 @@ def show(shelf: OwnShelf, standby: Standby, seconds: float) -> int:
             print(traffic.row(name, since, time.monotonic(), **more), flush=True)
 
         phase("nothing", 4)
-        servers[0].kill()
+        kill_all(servers[0])
         phase("a node killed (-9)", 5)
         shelf.start_server(one, **with_replica)
         for process in standby.processes():

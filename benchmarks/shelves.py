@@ -118,9 +118,19 @@ class OwnShelf:
         self.services.stop()
 
 
+def kill_all(server: subprocess.Popen[bytes]) -> None:
+    """Kill a server with its workers, which would outlive it: a machine that is gone."""
+    root = psutil.Process(server.pid)
+    for process in [*root.children(recursive=True), root]:
+        process.kill()
+    server.wait()
+
+
 @contextmanager
 def own_shelf(**settings: str) -> Iterator[OwnShelf]:
     """Give a shelf that is migrated and seeded, and not served yet."""
+    # So that what was started is ended, also when `timeout` ends us.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     folder = Path(tempfile.mkdtemp(prefix="movieshelf-drill-"))
     shelf = OwnShelf(folder, **settings)
     try:
