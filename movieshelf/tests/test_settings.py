@@ -186,3 +186,12 @@ def test_the_ceilings_are_those_of_the_contract():
         "UPLOADS_USER": "30/h",
         "IMPORTS_USER": "20/h",
     }
+
+
+def test_every_app_of_ours_goes_into_the_image():
+    let_in = (ROOT / ".dockerignore").read_text().splitlines()
+
+    ours = [name for name in settings.INSTALLED_APPS if (ROOT / name).is_dir()]
+
+    assert [name for name in ours if f"!{name}/" not in let_in] == []
+    assert "movies" in ours
