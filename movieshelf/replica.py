@@ -107,10 +107,9 @@ class Replica:
         self.trouble = trouble
         self.is_usable = not trouble
 
-    def leave(self, trouble: str) -> None:
+    def leave(self) -> None:
         """Do not read from it until the next look finds it well."""
         self.is_usable = False
-        self.trouble = trouble
 
     def _find_trouble(self) -> str:
         replayed = self._ask(
@@ -132,7 +131,7 @@ class Replica:
         )
         if written is None:
             # Nothing is written meanwhile, so what the replica has does not get older.
-            return self.trouble if not self.is_usable else ""
+            return self.trouble
         self._positions.append((now, int(written[0])))
         self.is_exact = written[1] == "remote_apply" and written[2] is True
         return self._lag_trouble(now, int(replayed[1]))
@@ -205,7 +204,7 @@ def choosing(application: Application, replica: Replica) -> Application:
             _reads_from.reset(token)
         if given[-1][0].startswith("503"):
             # Perhaps it went a moment ago. The primary can tell, and nothing was changed yet.
-            replica.leave("a request found it gone")
+            replica.leave()
             return application(environ, start_response)
         start_response(*given[-1])
         return body

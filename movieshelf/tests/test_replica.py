@@ -265,9 +265,11 @@ def test_while_the_primary_is_away_the_replica_goes_on(clock):
     watched = Watched()
     watched.look()
     watched.primary = None
-
     watched.look()
+    assert watched.is_usable
 
+    watched.leave()
+    watched.look()
     assert watched.is_usable
 
 
