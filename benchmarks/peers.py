@@ -311,8 +311,10 @@ def serving() -> Iterator[None]:
     """Serve with the server's defaults until the block ends."""
     with (Path(KEY_FILE.parent) / "shelf.log").open("w") as log:
         server = subprocess.Popen(
-            [sys.executable, "-m", "movieshelf.serving", "--host", HOST, "--port", str(PORT)]
-            + ["--workers", os.environ.get("WORKERS", "2")],
+            [
+                *(sys.executable, "-m", "movieshelf.serving", "--host", HOST),
+                *("--port", str(PORT), "--workers", os.environ.get("WORKERS", "2")),
+            ],
             cwd=ROOT,
             env={
                 **os.environ,

@@ -1,12 +1,16 @@
 """A film's reviews as a list: which of them a viewer sees, in which order, and how many."""
 
+from collections.abc import Iterable
+from typing import Any
+
 from django.contrib.auth.models import AnonymousUser
 
 from accounts.models import User
 from movies.models import MovieStats
 from movieshelf.api.fields import SpellingOutChoiceField
 from movieshelf.api.serializers import QuerySerializer
-from reviews.models import Review, ReviewQuerySet
+from reviews.models import Review
+from reviews.serializers import SHOWN_COLUMNS
 
 
 class ReviewListParams(QuerySerializer):
@@ -28,5 +32,6 @@ class ReviewList:
             return self.visible_to_all
         return self.visible_to_all + self.seen.filter(is_hidden=True).count()
 
-    def __getitem__(self, page: slice) -> ReviewQuerySet:
-        return self.seen.for_reading()[page]
+    def __getitem__(self, page: slice) -> Iterable[tuple[Any, ...]]:
+        """Give rows of SHOWN_COLUMNS."""
+        return self.seen.for_reading()[page].values_list(*SHOWN_COLUMNS)

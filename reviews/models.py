@@ -15,7 +15,8 @@ from django.utils import timezone
 from accounts.models import User
 from movies.models import Movie, MovieStats
 from movieshelf.api.errors import InvalidInput, NotFound
-from movieshelf.api.transactions import retried_atomic
+from movieshelf.api.statements import fetch_one
+from movieshelf.api.transactions import retried_atomic, retried_statement
 from ratings.models import Rating
 from trail.models import MAX_REASON_LENGTH, Act, Verb
 
@@ -29,18 +30,46 @@ HIDDEN_STATE = ("is_hidden", "hidden_at", "hidden_by", "hidden_reason")
 WHOLE_STATE = ("movie", "user", "content", *HIDDEN_STATE, "created_at", "updated_at")
 
 
+# The film is locked first, and counted on from what the lock read, as in ratings.models.RATE.
+WRITE = """
+    WITH film AS (
+        SELECT movie_id, review_count FROM movies_moviestats
+        WHERE movie_id = %(movie)s AND EXISTS (SELECT FROM accounts_user WHERE id = %(user)s)
+        FOR NO KEY UPDATE
+    ), written AS (
+        INSERT INTO reviews_review
+            (movie_id, user_id, content, is_hidden, hidden_reason, created_at, updated_at)
+        SELECT movie_id, %(user)s, %(content)s, false, '', %(now)s, %(now)s FROM film
+        RETURNING id
+    ), counted AS (
+        UPDATE movies_moviestats stats SET review_count = film.review_count + 1 FROM film
+        WHERE stats.movie_id = film.movie_id
+    )
+    SELECT written.id, (
+        SELECT value FROM ratings_rating WHERE movie_id = %(movie)s AND user_id = %(user)s
+    ) FROM written
+"""
+
+
 class ReviewQuerySet(models.QuerySet["Review"]):
-    @retried_atomic
+    @retried_statement
     def write(self, *, user: User, movie_id: int, content: str) -> "Review":
-        """Add a member's review of one film; give it as it is read. Raises NotFound."""
-        review = Review(user=user, movie_id=movie_id, content=content)
-        review.save()
-        # While the film is locked: a moment later both may be gone. A member who left meanwhile
-        # is gone now, which the foreign key would only find at the commit.
-        written = Review.objects.for_reading().filter(pk=review.pk).first()
-        if written is None:
-            raise NotFound("There is no such member any more.")
-        return written
+        """Add a member's review of one film; give it as it is read. Raises NotFound.
+
+        What `save()` and its signal do under the film's lock is one statement here, which reads the
+        author's rating as well.
+        """
+        now = timezone.now()
+        given = {"movie": movie_id, "user": user.pk, "content": content, "now": now}
+        row = fetch_one(WRITE, given)
+        if row is None:
+            raise NotFound("There is no such film, or no such member any more.")
+        columns = ("id", "movie_id", "user_id", "content", "is_hidden", "created_at", "updated_at")
+        values = (row[0], movie_id, user.pk, content, False, now, now)
+        review = Review.from_db(self.db, columns, values)
+        review.user = user
+        review.rating = row[1]
+        return review
 
     def visible_to(self, viewer: User | AnonymousUser) -> Self:
         """What this viewer may see: hidden reviews are for their author and admins."""
@@ -194,6 +223,8 @@ class Review(models.Model):
 
     objects = ReviewQuerySet.as_manager()
 
+    # What the author rated the film, where `for_reading()` asked for it.
+    rating: int | None
     # Whether the film's counter holds this row.
     is_counted = False
 

@@ -1,9 +1,13 @@
 """The JSON of a review, in and out."""
 
+from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
+from django.contrib.auth.models import AnonymousUser
 from rest_framework import serializers
 
+from accounts.models import User
 from accounts.serializers import PublicUserSerializer
 from movieshelf.api.fields import TextField
 from movieshelf.api.serializers import (
@@ -24,6 +28,40 @@ class ContentField(TextField):
             return super().run_validation(sanitise(data) if isinstance(data, str) else data)
         except ControlCharacter:
             self.fail("control")
+
+
+# What `review_json` is made of: columns of a review and its author, and what they rated the film.
+SHOWN_COLUMNS = (
+    "id",
+    "movie_id",
+    "user_id",
+    "user__name",
+    "user__avatar_id",
+    "content",
+    "rating",
+    "is_hidden",
+    "created_at",
+    "updated_at",
+)
+shown_columns = attrgetter(*(column.replace("__", ".") for column in SHOWN_COLUMNS))
+
+
+def review_json(row: Sequence[Any], viewer: User | AnonymousUser) -> dict[str, Any]:
+    """Give the JSON of a review from its SHOWN_COLUMNS, as this viewer may see it."""
+    pk, movie_id, user_id, name, avatar_id, content, rating, is_hidden, created_at, updated_at = row
+    avatar_url = f"/media/{avatar_id}" if avatar_id else None
+    may_know = not viewer.is_anonymous and (viewer.is_admin or viewer.pk == user_id)
+    return {
+        "id": pk,
+        "movieId": movie_id,
+        "userId": user_id,
+        "user": {"id": user_id, "name": name, "avatarUrl": avatar_url},
+        "content": content,
+        "rating": rating,
+        **({"hidden": is_hidden} if may_know else {}),
+        "createdAt": created_at,
+        "updatedAt": updated_at,
+    }
 
 
 class ReviewSerializer(CamelCaseModelSerializer[Review]):
@@ -54,11 +92,7 @@ class ReviewSerializer(CamelCaseModelSerializer[Review]):
     sometimes = ("hidden",)
 
     def to_representation(self, instance: Review) -> dict[str, Any]:
-        shown: dict[str, Any] = super().to_representation(instance)
-        viewer = self.context["request"].user
-        if viewer.is_anonymous or not (viewer.is_admin or viewer.pk == instance.user_id):
-            shown.pop("hidden")
-        return shown
+        return review_json(shown_columns(instance), self.context["request"].user)
 
 
 class ReviewChangeSerializer(CamelCaseSerializer):

@@ -3,6 +3,7 @@
 from typing import Any, ClassVar, cast
 
 from drf_spectacular.utils import extend_schema
+from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -23,7 +24,7 @@ from movieshelf.api.rendering import to_json
 from movieshelf.api.views import ApiView, ApiViewSet
 from reviews.listing import ReviewList, ReviewListParams
 from reviews.models import Review, ReviewQuerySet
-from reviews.serializers import ReviewChangeSerializer, ReviewSerializer
+from reviews.serializers import ReviewChangeSerializer, ReviewSerializer, review_json
 
 
 class MovieReviewsView(ApiView):
@@ -40,7 +41,10 @@ class MovieReviewsView(ApiView):
         asked = ReviewListParams.parse(request)
         reviews = ReviewList(movie, request.user, sort=asked["sort"])
         page = self.paginate_queryset(reviews)  # type: ignore[arg-type]  # slices like a queryset
-        return may_be_kept(self.get_paginated_response(self.get_serializer(page, many=True).data))
+        rows = cast(list[Any], page)
+        return may_be_kept(
+            self.get_paginated_response([review_json(row, request.user) for row in rows])
+        )
 
     @takes_idempotency_key
     @says_where
@@ -52,9 +56,13 @@ class MovieReviewsView(ApiView):
         Plain text: HTML is removed, text that only looks like it (`I <3 this`) stays to the letter.
         A member may review a film more than once.
         """
-        Movie.objects.require(movie_id)
-        asked = self.get_serializer(data=request.data)
-        asked.is_valid(raise_exception=True)
+        try:
+            asked = self.get_serializer(data=request.data)
+            asked.is_valid(raise_exception=True)
+        except APIException:
+            # A film that is not there comes before a body that is not right.
+            Movie.objects.require(movie_id)
+            raise
         return self.write(movie_id=movie_id, **asked.validated_data)
 
     @idempotent
