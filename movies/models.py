@@ -9,7 +9,6 @@ from django.conf import settings
 from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import connection, models
 from django.db.models import Case, Count, F, Func, Q, Subquery, Sum, Value, When
-from django.db.models.expressions import RawSQL
 from django.db.models.fields.tuple_lookups import Tuple, TupleGreaterThan, TupleLessThan
 from django.db.models.functions import Cast, Coalesce, NullIf, Round
 from django.utils import timezone
@@ -20,6 +19,7 @@ from movies.searching import TitleMove
 from movies.titles import search_fold, title_key
 from movies.versions import require_version
 from movieshelf.api.errors import Conflict, NotFound, constraint_raises
+from movieshelf.api.statements import fetch_one
 from movieshelf.api.transactions import retried_atomic
 from trail.models import Act, Verb
 
@@ -71,6 +71,15 @@ EARLIEST_RELEASE = Func(
 )
 UNRATED_LAST = Value(Decimal(-1))
 
+READ_COLUMNS = (
+    *("id", "title", "release_date", "synopsis", "trailer_url", "poster_id", "created_by_id"),
+    *("created_at", "updated_at", "version"),
+)
+READ_NUMBERS = (
+    "movie_id",
+    *(f"rating_{value}" for value in STARS),
+    *("review_count", "rating_count", "average_rating", "score"),
+)
 # PostgreSQL notes on each row the transaction that wrote it.
 ROW_VERSIONS = "movies_movie.xmin::text || '.' || movies_moviestats.xmin::text"
 # Asks for the row versions of the film with an id.
@@ -78,6 +87,11 @@ ROW_VERSIONS_OF = (
     f"SELECT {ROW_VERSIONS} FROM movies_movie"
     " JOIN movies_moviestats ON movies_moviestats.movie_id = movies_movie.id"
     " WHERE movies_movie.id = %s"
+)
+READ = ROW_VERSIONS_OF.replace(
+    "SELECT ",
+    f"SELECT {', '.join(f'movies_movie.{name}' for name in READ_COLUMNS)},"
+    f" {', '.join(f'movies_moviestats.{name}' for name in READ_NUMBERS)}, ",
 )
 
 
@@ -96,12 +110,19 @@ class MovieQuerySet(models.QuerySet["Movie"]):
         """With the film's numbers; the filter makes the join an inner one, free to start there."""
         return self.filter(stats__isnull=False).select_related("stats")
 
-    def with_row_versions(self) -> Self:
-        """With `row_versions`, which changes whoever changes the film or its numbers, and however.
+    def read(self, pk: int) -> "Movie":
+        """Give one film with its numbers and `row_versions`, in one remembered statement.
 
-        PostgreSQL notes on each row the transaction that wrote it.
+        The row versions change whoever changes the film or its numbers, and however. What only
+        searches and constraints look at stays where it is. Raises NotFound.
         """
-        return self.with_stats().annotate(row_versions=RawSQL(ROW_VERSIONS, ()))
+        row = fetch_one(READ, [pk], using=self.db)
+        if row is None:
+            raise NotFound("There is no such film.")
+        movie = Movie.from_db(self.db, READ_COLUMNS, row[: len(READ_COLUMNS)])
+        movie.stats = MovieStats.from_db(self.db, READ_NUMBERS, row[len(READ_COLUMNS) : -1])
+        movie.row_versions = row[-1]
+        return movie
 
     def with_posters(self, media_ids: Sequence[UUID]) -> Self:
         return self.filter(poster__in=media_ids)
@@ -232,7 +253,7 @@ class Movie(models.Model):
         )
 
     stats: "MovieStats"
-    # Where `with_row_versions()` asked for them.
+    # Where `read()` asked for them.
     row_versions: str
     ratings: "models.Manager[Rating]"
 

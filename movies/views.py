@@ -46,7 +46,7 @@ class MovieViewSet(ApiViewSet):
     error_statuses: ClassVar = {"POST": (404, 409), "PATCH": (403, 409), "DELETE": (403,)}
 
     def get_queryset(self) -> MovieQuerySet:
-        return Movie.objects.with_row_versions()
+        return Movie.objects.with_stats()
 
     @extend_schema(parameters=[MovieListParams])
     def list(self, request: Request) -> Response:
@@ -70,7 +70,7 @@ class MovieViewSet(ApiViewSet):
 
         With its numbers as they are now; only `rank` may lag by up to five seconds.
         """
-        movie = self.get_object()
+        movie = Movie.objects.read(pk)
         answer = self.answer(movie, status=200)
         if answer.status_code == 304:
             return answer
