@@ -178,6 +178,8 @@ def copy_all(size: str) -> None:
     many = 1_000_000_000  # more than there are: indexes are built in the end
     with connect(f"movieshelf_{size}") as theirs, transaction.atomic():
         theirs.autocommit = False
+        # A cursor is planned for its first rows; all of them are wanted here.
+        theirs.execute("SET cursor_tuple_fraction = 1")
         prepare_session(0)
         rebuild = without_indexes(
             dict.fromkeys((User, Media, Movie, MovieStats, Rating, Review), many)

@@ -14,7 +14,6 @@ from typing import Any
 import environ
 
 from movieshelf import __version__, checks
-from movieshelf.connections import refuse_closed
 from movieshelf.patience import PatientConnection
 from movieshelf.secret_files import SecretFiles
 
@@ -205,7 +204,7 @@ def _database() -> dict[str, Any]:
     # Only development and tests use the embedded server, so only they import it.
     from movieshelf import embedded
 
-    return {"ENGINE": "django.db.backends.postgresql", **embedded.django_database()}
+    return embedded.django_database()
 
 
 def _redis_url() -> str:
@@ -233,11 +232,11 @@ DATABASES = {
         "DISABLE_SERVER_SIDE_CURSORS": env("DATABASE_BEHIND_PGBOUNCER"),
         "TEST": {"NAME": f"test_movieshelf_{env('TEST_RUN')}"},
         "CONN_MAX_AGE": 0,
-        # The pool looks at a connection itself, without asking the database (`check` below).
+        # Ours looks whether a connection of the pool is still open, without asking the database.
+        "ENGINE": "movieshelf.postgresql",
         "CONN_HEALTH_CHECKS": False,
         "OPTIONS": {
             "pool": {
-                "check": refuse_closed,
                 "connection_class": PatientConnection,
                 "min_size": 1,
                 "max_size": env("DATABASE_POOL_MAX"),
