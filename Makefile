@@ -11,7 +11,7 @@ EMBEDDED_URL := $(PYTHON) -c 'from movieshelf.embedded import services as s; pri
 KEY := $(PYTHON) -c 'import secrets; print(secrets.token_urlsafe(48))'
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format openapi lint-openapi client bench-scale requirements stop clean test-browser
+.PHONY: help run test lint format openapi fuzz lint-openapi client bench-scale requirements stop clean test-browser
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -57,6 +57,11 @@ openapi: ## Write openapi.json, which a test compares with the code
 	@$(SET_UP)
 	@$(PYTHON) -m movieshelf.embedded start
 	@$(PYTHON) manage.py openapi
+
+fuzz: ## Try every operation by schemathesis, longer than make test does (EXAMPLES=100)
+	@$(SET_UP) requirements-dev.txt
+	@$(PYTHON) -m movieshelf.embedded start
+	@SCHEMATHESIS_EXAMPLES=$(or $(EXAMPLES),100) $(PYTHON) -m pytest -n 2 movieshelf/tests/test_schemathesis.py
 
 lint-openapi: ## Lint openapi.json by Spectral (needs Node.js)
 	@$(SET_UP) requirements-dev.txt

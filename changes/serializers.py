@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from changes.feed import MOVIE, REVIEW, TYPES, Entry
@@ -19,9 +20,11 @@ from reviews.models import Review
 
 DEFAULT_LIMIT, MAX_LIMIT = 100, 1_000
 MAX_CURSOR_LENGTH = 200
+ONE_TYPE = f"({'|'.join(TYPES)})"
 CHANGES = ("created", "changed", "hidden", "deleted")
 
 
+@extend_schema_field({"type": "string", "pattern": f"^{ONE_TYPE}(,{ONE_TYPE})*$"})
 class TypesField(StringField):
     """Kinds of things, separated by commas."""
 

@@ -17,6 +17,7 @@ from movieshelf.api.views import ApiView
 from movieshelf.converters import MAX_BIGINT
 from ratings.models import Rating, RatingQuerySet
 
+ONE_ID = "[0-9]{1,19}"
 SHOWN_COLUMNS = ("movie_id", "value", "created_at", "updated_at")
 
 
@@ -78,7 +79,7 @@ class OwnRatingsView(ApiView):
         parameters=[
             OpenApiParameter(
                 "movieIds",
-                {"type": "string", "pattern": f"^[0-9]+(,[0-9]+){{0,{MAX_PAGE_SIZE - 1}}}$"},
+                {"type": "string", "pattern": f"^{ONE_ID}(,{ONE_ID}){{0,{MAX_PAGE_SIZE - 1}}}$"},
                 description="Ids of films, separated by commas: only these, on one page.",
             )
         ],

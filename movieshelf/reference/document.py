@@ -29,6 +29,8 @@ PARAMETER_ENUMS = {
     ("getImage", "width"): "ImageWidth",
     ("getImport", "outcome"): "RowOutcome",
 }
+# What a file in a form may be, by its field; its content tells which of them it is.
+FILES = {"image": "image/jpeg, image/png, image/webp", "file": "text/csv, application/json"}
 TAGS = {
     "auth": "Register, log in and out, renew a login, set a password.",
     "users": "Oneself, and what others see of a member.",
@@ -68,6 +70,7 @@ def finish(result: Document, generator: Any, **kwargs: Any) -> Document:
     for operation in operations_of(result):
         name_parameters(operation, components["schemas"])
         share_headers(operation)
+        name_files(operation, components["schemas"])
         add_examples(operation, components["schemas"])
     components["examples"] = {name: {"value": value} for name, value in EXAMPLES.items()}
     drop_unused(result)
@@ -142,6 +145,16 @@ def name_parameters(operation: Document, schemas: Document) -> None:
             default = {"default": schema["default"]} if "default" in schema else {}
             schemas[named] = {"type": schema["type"], "enum": schema["enum"]}
             parameter["schema"] = {"$ref": REF + named, **default}
+
+
+def name_files(operation: Document, schemas: Document) -> None:
+    """Say which types the file in a form may have."""
+    form = operation.get("requestBody", {}).get("content", {}).get("multipart/form-data")
+    if form:
+        fields = schemas[form["schema"]["$ref"].removeprefix(REF)]["properties"]
+        form["encoding"] = {
+            name: {"contentType": kinds} for name, kinds in FILES.items() if name in fields
+        }
 
 
 def share_headers(operation: Document) -> None:

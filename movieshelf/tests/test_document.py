@@ -57,6 +57,28 @@ def test_every_route_is_in_it():
     assert missing == []
 
 
+@pytest.mark.parametrize(
+    ("operation", "name", "text"),
+    [
+        ("listChanges", "types", "movie"),
+        ("listChanges", "types", "review,movie"),
+        ("listChanges", "types", "movie,"),
+        ("listChanges", "types", "film"),
+        ("listMyRatings", "movieIds", "7,8"),
+        ("listMyRatings", "movieIds", "9" * 19),
+        ("listMyRatings", "movieIds", "9" * 20),
+        ("listMyRatings", "movieIds", "7,"),
+    ],
+)
+def test_a_text_of_several_is_taken_where_its_pattern_takes_it(api, user, operation, name, text):
+    path, _, described = BY_NAME[operation]
+    (schema,) = (one["schema"] for one in described["parameters"] if one["name"] == name)
+
+    response = api.as_(user).get(path, {name: text})
+
+    assert (response.status_code == 200) is bool(re.search(schema.get("pattern", ""), text))
+
+
 def test_names_are_made_for_method_calls():
     assert all(re.fullmatch(r"[a-z]+([A-Z][a-z]+)*", name) for name in BY_NAME)
     assert {
