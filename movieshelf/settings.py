@@ -290,7 +290,8 @@ if REDIS_URL:
     CACHES["default"] = {
         "BACKEND": "movieshelf.api.cache.ResilientRedisCache",
         "LOCATION": REDIS_URL,
-        "KEY_PREFIX": "movieshelf",
+        # Two databases that share a Valkey, as before and after a restore, have nothing in common.
+        "KEY_PREFIX": f"movieshelf:{database['NAME']}",
     }
 
 # Images up to this size are kept in Valkey while they are asked for; 0 keeps none.
