@@ -68,6 +68,7 @@ BEYOND_A_SCHEMA = {
     ("trailerUrl", "invalid"),  # a host longer than DNS has them
     ("value", "not_whole"),  # 5.0, an integer to JSON Schema, is none to us
     # the code for any field, where no pattern would be readable,
+    "blank",
     "control",
     # or the message, where no field is to blame.
     "The body holds text that cannot be stored.",
