@@ -101,7 +101,8 @@ def read(since: Cursor | None, *, types: tuple[str, ...], limit: int) -> Page:
     """Give what changed since, at most so much. Raises InvalidInput, Unavailable."""
     era = current_era()
     if since is None:
-        since = Cursor(era.mark, types, era.horizon, BEFORE_ALL)
+        # Whoever begins has seen nothing yet, and needs no tombstone of before.
+        since = Cursor(era.mark, types, max(era.horizon, era.swept), BEFORE_ALL)
     since.require(era)
     sources = [
         list(_source(number, since, era.horizon, limit + 1))
