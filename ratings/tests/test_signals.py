@@ -219,9 +219,8 @@ def test_a_member_leaves_in_as_many_statements_with_one_rating_as_with_ten(
         RatingFactory(user=user, movie=movie)
         ReviewFactory(user=user, movie=movie)
 
-    # The member, the films locked, the member locked; what sweeps keep of them, the ratings, the
-    # reviews; the rows that only Django knows of; the member; and the savepoint that a test makes of a
-    # transaction.
+    # The member, the films locked, the member locked; what sweeps keep, the ratings, the reviews;
+    # the rows that only Django knows of; the member; and the savepoint of a test's transaction.
     with django_assert_num_queries(11):
         user.delete()
 
