@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 from django.core.cache import cache
+from django.db import connection
 from hypothesis import settings
 
 from accounts.models import User
@@ -50,6 +51,19 @@ def user(db: None) -> User:
 @pytest.fixture
 def admin(db: None) -> User:
     return AdminFactory()
+
+
+@pytest.fixture
+def empty_queue(transactional_db: None) -> Iterator[None]:
+    """No jobs of other tests, and none left: the flush after a test leaves the queue as it is."""
+    forget_jobs()
+    yield
+    forget_jobs()
+
+
+def forget_jobs() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE procrastinate_jobs CASCADE")
 
 
 @pytest.fixture(autouse=True)

@@ -234,9 +234,10 @@ DATABASES = {
         "CONN_MAX_AGE": 0,
         # Ours looks whether a connection of the pool is still open, without asking the database.
         "ENGINE": "movieshelf.postgresql",
-        "CONN_HEALTH_CHECKS": False,
+        "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
             "pool": {
+                "check": None,
                 "connection_class": PatientConnection,
                 "min_size": 1,
                 "max_size": env("DATABASE_POOL_MAX"),

@@ -457,7 +457,7 @@ def test_connections_that_the_database_closed_cost_one_answer(
     before = server.get(paths["film"])
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
     connections.close_all()

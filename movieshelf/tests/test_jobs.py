@@ -30,7 +30,7 @@ def test_what_is_done_again_and_again_is_a_periodic_job():
     }
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("empty_queue")
 def test_a_job_whose_worker_was_killed_is_done_by_another(user):
     """Row 153, for the background work; one that kills each worker is given up."""
     session = Session.objects.start(user, user_agent="", ip=None)
@@ -48,7 +48,7 @@ def test_a_job_whose_worker_was_killed_is_done_by_another(user):
     assert ProcrastinateJob.objects.get(pk=killer).status == "failed"
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("empty_queue")
 def test_a_job_in_hand_is_left_to_its_worker():
     running = job_of_a_killed_worker("accounts.sweep_sessions", attempts=1, silent="5 seconds")
     app.configure_task("movieshelf.retry_stalled").defer(timestamp=0)
