@@ -35,8 +35,9 @@ logger = logging.getLogger(__name__)
 
 PRIMARY, REPLICA = DEFAULT_DB_ALIAS, "replica"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-# The admin's pages show what a moderator just did, and keep their own sessions.
-FROM_PRIMARY = ("/admin/", "/auth/", "/readyz", "/metrics")
+# The admin's pages show what a moderator just did, and keep their own sessions. A cursor of the
+# changes stands where the primary is: what a replica lacks yet would never be told.
+FROM_PRIMARY = ("/admin/", "/auth/", "/changes", "/readyz", "/metrics")
 # Read from the primary whoever asks, by the label of the model.
 NEVER_OLD = frozenset({"accounts.session", "sessions.session"})
 PROBE_SECONDS = 0.5

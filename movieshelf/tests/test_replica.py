@@ -58,6 +58,7 @@ def ask(
         ("POST", "/auth/refresh", PRIMARY),
         ("GET", "/admin/movies/movie/", PRIMARY),
         ("GET", "/readyz", PRIMARY),
+        ("GET", "/changes", PRIMARY),
     ],
 )
 def test_what_changes_nothing_reads_from_the_replica(method, path, alias, standby):
