@@ -9,6 +9,7 @@ import csv
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from typing import Any
 
 import orjson
@@ -21,6 +22,7 @@ from imports.entries import (
     from_imdb,
     from_letterboxd,
     from_own,
+    shown,
 )
 from movieshelf.api.errors import InvalidInput, PayloadTooLarge, UnsupportedMediaType
 
@@ -92,7 +94,7 @@ class Sheet:
 def read(data: bytes, *, max_rows: int) -> Sheet:
     """Give the rows of a file. Raises InvalidInput, PayloadTooLarge, UnsupportedMediaType."""
     text = decoded(data)
-    sheet = _read_export(text) if text.lstrip()[:1] == "{" else _read_csv(text, max_rows)
+    sheet = _read_export(text, max_rows) if text.lstrip()[:1] == "{" else _read_csv(text, max_rows)
     if len(sheet.entries) > max_rows:
         raise PayloadTooLarge(f"The file has more than {max_rows:,} rows; split it.")
     return sheet
@@ -220,13 +222,13 @@ def _entry(record: list[str] | Problem, names: Sequence[str], form: Format) -> E
 def _shown_title(record: Sequence[str], names: Sequence[str]) -> str:
     """Find the title in a row that is cut off behind it, for the report."""
     cells = dict(zip(names, record, strict=False))
-    return cells.get("Name") or cells.get("Title") or cells.get("title") or ""
+    return shown(cells.get("Name") or cells.get("Title") or cells.get("title") or "")
 
 
 # --- The export of an account --------------------------------------------------------------------
 
 
-def _read_export(text: str) -> Sheet:
+def _read_export(text: str, max_rows: int) -> Sheet:
     try:
         document = orjson.loads(text.encode())
     except ValueError as exc:
@@ -234,7 +236,8 @@ def _read_export(text: str) -> Sheet:
     parts = [document.get(part) for part in ("ratings", "reviews")]
     if not all(isinstance(part, list) for part in parts):
         raise refused("The file is no export of an account: it lacks `ratings` or `reviews`.")
-    return Sheet(EXPORT, [_of_export(row) for part in parts for row in part])
+    rows = islice(chain.from_iterable(parts), max_rows + 1)
+    return Sheet(EXPORT, [_of_export(row) for row in rows])
 
 
 def _of_export(row: Any) -> Entry:

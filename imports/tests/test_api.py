@@ -2,6 +2,7 @@
 
 import csv
 import io
+import tracemalloc
 from datetime import UTC, datetime
 
 import pytest
@@ -9,6 +10,7 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 
 from accounts.tests.factories import UserFactory
 from imports.models import Import, Row
+from imports.reading import read
 from imports.tests.steps import (
     IMDB,
     LETTERBOXD,
@@ -22,6 +24,7 @@ from imports.tests.steps import (
 )
 from movies.models import Movie
 from movies.tests.factories import MovieFactory
+from movieshelf.api.errors import PayloadTooLarge
 from movieshelf.recomputing import drifted_films
 from ratings.models import Rating
 from ratings.tests.factories import RatingFactory
@@ -516,6 +519,19 @@ def test_a_file_of_too_many_rows_is_413(member, settings):
     assert send(member, letterboxd(*[("A film", 1999, 3)] * 3)).status_code == 202
 
 
+def test_rows_beyond_the_limit_are_not_read():
+    """A file of 5 MiB may hold two million rows; each that is read takes half a kilobyte."""
+    data = b'{"reviews": [], "ratings": [%s0]}' % (b"0," * 50_000)
+
+    tracemalloc.start()
+    try:
+        with pytest.raises(PayloadTooLarge):
+            read(data, max_rows=3)
+        assert tracemalloc.get_traced_memory()[1] < 5 * 2**20
+    finally:
+        tracemalloc.stop()
+
+
 @pytest.mark.parametrize(
     ("body", "content_type", "status"),
     [
@@ -549,6 +565,8 @@ def test_a_switch_is_true_or_false(member, switch):
     ("line", "reason"),
     [
         ("2024-05-01,Ikiru", "columns"),
+        ("2024-05-01,Ik\0iru", "columns"),
+        (f"2024-05-01,{'x' * 100_000}", "columns"),
         ("2024-05-01,Ikiru,1952,x,4,more,and more", "columns"),
         ("2024-05-01,Ikiru,1952,x," + "," * 100_000 + "x", "columns"),
         ("2024-05-01,,1952,x,4", "title"),
@@ -585,6 +603,7 @@ def test_what_is_wrong_with_a_row_is_its_own_and_the_rows_around_it_are_imported
     assert [row["outcome"] for row in report["report"]["items"]] == ["matched", "failed", "matched"]
     assert report["report"]["items"][1]["reason"] == reason
     assert report["report"]["items"][1]["message"]
+    assert len(report["report"]["items"][1]["title"]) <= 300
     assert values(user) == {"Before": 4, "After": 4}
 
 
