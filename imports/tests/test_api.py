@@ -238,6 +238,17 @@ def test_the_same_request_again_with_a_key_is_no_second_import(member):
     assert Import.objects.count() == ProcrastinateJob.objects.count() == 1
 
 
+def test_a_dry_run_and_the_import_itself_are_two_requests_for_a_key(member):
+    data = letterboxd(("A film", 1999, 3))
+    send(member, data, "?dryRun=true", HTTP_IDEMPOTENCY_KEY="k1")
+
+    again = send(member, data, "?dryRun=true", HTTP_IDEMPOTENCY_KEY="k1")
+    other = send(member, data, HTTP_IDEMPOTENCY_KEY="k1")
+
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert refused(other)[:2] == (422, "idempotency_mismatch")
+
+
 def test_imports_are_in_the_export_and_go_with_the_account(api, user, member):
     bring(member, letterboxd(("A film", 1999, 3)))
 

@@ -114,12 +114,12 @@ def key_of(request: Request) -> str | None:
 
 
 def asked_with(request: Request, key: str) -> dict[str, Any]:
-    """Give what makes two requests with one key the same request."""
+    """Give what makes two requests with one key the same request; the query is part of its path."""
     return {
         "user_id": request.user.pk,
         "key": key,
         "method": request.method,
-        "path": request.path,
+        "path": request.get_full_path(),
         "body_sha256": body_sha256(request.data),
     }
 
