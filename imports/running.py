@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+from django.db.models import Q
 from django.utils import timezone
 
 from imports.matching import Found, Matcher
@@ -132,8 +133,9 @@ def _advance(current: Import, rows: int, counts: Counter[str]) -> None:
 class Writer:
     """What some rows do to a member's ratings and reviews, worked out row by row, written at once.
 
-    On a dry run nothing but the report is written; what earlier rows would have done is read from
-    their reports.
+    On a dry run nothing but the report is written; what earlier rows would have rated is read from
+    their reports. Reviews are none of the report: one that a file holds twice, hundreds of rows
+    apart, counts twice there.
     """
 
     def __init__(self, source: Import, films: dict[Candidate, int | None]) -> None:
@@ -153,6 +155,17 @@ class Writer:
             )
         )
         self.reviews: list[tuple[Row, Review]] = []
+        if source.dry_run:
+            self._rate_as_earlier_rows(ids)
+
+    def _rate_as_earlier_rows(self, ids: Sequence[int]) -> None:
+        """Begin with the ratings that earlier rows would have left."""
+        missing = [film.title for film in self.films if film.movie_id is None]
+        rated = self.source.rows.filter(rating_change__in=(Change.ADDED, Change.CHANGED))
+        of_films = Q(movie_id__in=ids) | Q(movie_id=None, title__in=missing)
+        for row in rated.filter(of_films).in_order():
+            film = row.movie_id or Candidate(None, row.title, row.year)
+            self.ratings[film] = Rating(value=row.value or 0, updated_at=row.rated_at or self.now)
 
     def add(self, found: Found) -> None:
         """Work out what one row does."""

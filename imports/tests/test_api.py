@@ -9,6 +9,7 @@ import pytest
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from accounts.tests.factories import UserFactory
+from imports import running
 from imports.models import Import, Row
 from imports.reading import read
 from imports.tests.steps import (
@@ -457,6 +458,24 @@ def test_a_dry_run_reports_what_would_be_done_and_does_nothing(member, user, how
     assert Movie.objects.count() == 1
     real = bring(member, data, createMissing="true")
     assert counted(dry["counts"]) == counted(real["counts"])
+
+
+def test_a_dry_run_of_many_rows_knows_what_those_before_would_have_done(member, monkeypatch):
+    monkeypatch.setattr(running, "BATCH_ROWS", 2)
+    MovieFactory(title="Ikiru")
+    data = letterboxd(
+        *(("Ikiru", "", 3, "2020-01-01"), ("New Film", 1999, 3, "2020-01-01")),
+        *(("Ikiru", "", 3, "2020-01-01"), ("Ikiru", "", 4, "2021-01-01")),
+        *(("New Film", 1999, 2, "2019-01-01"), ("Ikiru", "", 3, "2020-06-01")),
+    )
+
+    dry = bring(member, data, dryRun="true", createMissing="true")
+
+    real = bring(member, data, createMissing="true")
+    ratings = [row["rating"] for row in real["report"]["items"]]
+    assert ratings == ["added", "added", "unchanged", "changed", "kept", "kept"]
+    assert [row["rating"] for row in dry["report"]["items"]] == ratings
+    assert dry["counts"] == real["counts"]
 
 
 # --- Bad input -----------------------------------------------------------------------------------
