@@ -38,6 +38,15 @@ def undo(member, source) -> dict:
     return member.get(f"/imports/{source['id']}").json()
 
 
+def run_context(attempts: int = 0) -> JobContext:
+    """What a worker tells a job about itself."""
+    job = Job(
+        **{"id": 1, "queue": "default", "lock": None, "queueing_lock": None},
+        **{"task_name": "imports.run", "attempts": attempts},
+    )
+    return JobContext(app=app, job=job, start_timestamp=0, abort_reason=lambda: None)
+
+
 def shelf() -> list:
     """All that an import touches."""
     return [
@@ -227,6 +236,24 @@ def test_what_a_killed_worker_left_is_taken_over(member):
     assert member.get(location).json()["status"] == "done"
 
 
+def test_an_import_waits_while_nothing_may_be_written(member, user, settings):
+    MovieFactory(title="Ikiru")
+    location = send(member, letterboxd(("Ikiru", "", 4))).headers["Location"]
+    models.QuerySet.update(Import.objects.all(), updated_at=timezone.now() - timedelta(seconds=31))
+    ProcrastinateJob.objects.all().delete()
+
+    settings.READ_ONLY = True
+    app.tasks["imports.run"](run_context(), import_id=Import.objects.get().pk)
+    app.tasks["imports.take_over"](timestamp=0)
+    assert member.get(location).json()["status"] == "waiting"
+    assert not ProcrastinateJob.objects.exists()
+
+    settings.READ_ONLY = False
+    app.tasks["imports.take_over"](timestamp=0)
+    work()
+    assert member.get(location).json()["status"] == "done"
+
+
 def test_old_imports_are_swept_with_their_reports_and_those_under_way_are_not(member):
     bring(member, letterboxd(("A film", 1999, 3)))
     send(member, letterboxd(("A film", 1999, 3)))
@@ -245,12 +272,8 @@ def test_an_import_that_fails_for_good_says_so_and_can_be_undone(member, monkeyp
     monkeypatch.setattr(jobs, "carry_on", lambda import_id: 1 / 0)
 
     for attempts in range(jobs.MAX_ATTEMPTS + 1):
-        job = Job(id=1, queue="default", lock=None, queueing_lock=None, task_name="imports.run")
-        context = JobContext(
-            app=app, job=job.evolve(attempts=attempts), start_timestamp=0, abort_reason=lambda: None
-        )
         with pytest.raises(ZeroDivisionError):
-            jobs.run(context, import_id=pk)
+            jobs.run(run_context(attempts), import_id=pk)
 
     failed = member.get(location).json()
     assert (failed["status"], failed["error"]) == ("failed", jobs.GAVE_UP)
