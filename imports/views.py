@@ -48,11 +48,8 @@ class ImportsView(OwnImportsView):
     """One's imports, newest first, and beginning one."""
 
     parser_classes = (ImportParser,)
+    ceilings = (WRITES, IMPORTS)
     error_statuses: ClassVar = {"POST": (409,)}
-
-    def check_throttles(self, request: Request) -> None:
-        self.ceilings = (WRITES, IMPORTS)
-        super().check_throttles(request)
 
     @extend_schema(operation_id="listImports", responses=ImportSerializer(many=True))
     def get(self, request: Request) -> Response:
