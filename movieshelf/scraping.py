@@ -2,10 +2,9 @@
 
 import ipaddress
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection, transaction
@@ -18,12 +17,12 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from psycopg_pool import PoolTimeout
 from rest_framework.permissions import BasePermission
-from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from movieshelf.api.addresses import client_ip
 from movieshelf.api.errors import AuthFailed
+from movieshelf.api.rendering import NonJSONRenderer
 from movieshelf.api.views import ApiView
 from movieshelf.models import NumbersCheck
 from movieshelf.queue import queue_state
@@ -31,21 +30,12 @@ from movieshelf.queue import queue_state
 STATEMENT_TIMEOUT_MS = 2_000
 
 
-class PrometheusRenderer(BaseRenderer):
-    """Names the type; what failed gets its envelope from EnvelopeMiddleware."""
+class PrometheusRenderer(NonJSONRenderer):
+    """Lets the view be asked for what Prometheus reads."""
 
     # Without its parameters: DRF would find only those who ask for them.
     media_type = "text/plain"
     format = "prometheus"
-    charset = None
-
-    def render(
-        self,
-        data: Any,
-        accepted_media_type: str | None = None,
-        renderer_context: Mapping[str, Any] | None = None,
-    ) -> bytes:
-        return b""
 
 
 class MayScrape(BasePermission):

@@ -89,7 +89,12 @@ class MethodNotAllowed(ApiError):
 class NotAcceptable(ApiError):
     status_code = 406
     default_code = "not_acceptable"
-    default_detail = "This address answers in application/json only."
+    default_detail = "This address answers in no type that you accept."
+
+    @classmethod
+    def but_for(cls, *types: str) -> "NotAcceptable":
+        """Give the error that names the types the address does answer in."""
+        return cls(f"This address answers in {' or '.join(types)} only.")
 
 
 class Conflict(ApiError):
@@ -223,6 +228,8 @@ def translate(exc: BaseException) -> ApiError | None:
             return InvalidInput(_first_message(details), details=details)
         case drf.MethodNotAllowed():
             return MethodNotAllowed()
+        case drf.NotAcceptable(available_renderers=[_, *_] as renderers):
+            return NotAcceptable.but_for(*(renderer.media_type for renderer in renderers))
         case drf.APIException() if exc.status_code in BY_STATUS:
             return BY_STATUS[exc.status_code]()
         case Http404():

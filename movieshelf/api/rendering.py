@@ -35,3 +35,16 @@ class ORJSONRenderer(BaseRenderer):
         renderer_context: Mapping[str, Any] | None = None,
     ) -> bytes:
         return b"" if data is None else to_json(data)
+
+
+class NonJSONRenderer(ORJSONRenderer):
+    """Lets a view be asked for another type, in which it answers itself; its errors are JSON."""
+
+    def render(
+        self,
+        data: Any,
+        accepted_media_type: str | None = None,
+        renderer_context: Mapping[str, Any] | None = None,
+    ) -> bytes:
+        (renderer_context or {})["response"].headers["Content-Type"] = JSON_TYPE
+        return super().render(data, accepted_media_type, renderer_context)

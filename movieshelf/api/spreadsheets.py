@@ -2,16 +2,15 @@
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any
 
 from django.http import FileResponse
 from drf_spectacular.types import OpenApiTypes
-from rest_framework.renderers import BaseRenderer
 
-from movieshelf.api.rendering import JSON_TYPE, to_json
+from movieshelf.api.rendering import NonJSONRenderer
 
 CSV_TYPE = "text/csv"
 # What a spreadsheet would take for the beginning of a formula, when it opens the file.
@@ -21,21 +20,11 @@ MAX_BYTES_IN_MEMORY = 1024 * 1024
 CSV_ANSWER = {(200, CSV_TYPE): OpenApiTypes.STR}
 
 
-class CSVRenderer(BaseRenderer):
-    """Lets a view be asked for CSV; the view answers with `csv_file`, and its errors are JSON."""
+class CSVRenderer(NonJSONRenderer):
+    """Lets a view be asked for CSV; the view answers with `csv_file`."""
 
     media_type = CSV_TYPE
     format = "csv"
-    charset = None
-
-    def render(
-        self,
-        data: Any,
-        accepted_media_type: str | None = None,
-        renderer_context: Mapping[str, Any] | None = None,
-    ) -> bytes:
-        (renderer_context or {})["response"].headers["Content-Type"] = JSON_TYPE
-        return b"" if data is None else to_json(data)
 
 
 def csv_file(name: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> FileResponse:

@@ -66,7 +66,7 @@ def home(request: HttpRequest) -> HttpResponse:
     asked = request.headers.get("Accept", "").strip()
     kind = request.get_preferred_type([JSON_TYPE, PAGE_TYPE]) if asked else JSON_TYPE
     if kind is None:
-        raise NotAcceptable
+        raise NotAcceptable.but_for(JSON_TYPE, PAGE_TYPE)
     response = HttpResponseRedirect("/docs") if kind == PAGE_TYPE else _where(request)
     response.headers["Cache-Control"] = CACHED
     patch_vary_headers(response, ["Accept"])

@@ -225,6 +225,21 @@ def test_who_does_not_take_json_gets_none(api, accept):
     assert api.get("/movies", HTTP_ACCEPT=accept).status_code == 406
 
 
+@pytest.mark.parametrize(
+    ("path", "types"),
+    [
+        ("/movies", "application/json"),
+        ("/users/me/ratings.csv", "text/csv"),
+        ("/metrics", "text/plain"),
+        ("/", "application/json or text/html"),
+    ],
+)
+def test_who_is_refused_hears_what_the_address_does_answer_in(api, path, types):
+    error = api.get(path, HTTP_ACCEPT="image/png").json()["error"]
+
+    assert error["message"] == f"This address answers in {types} only."
+
+
 @pytest.mark.parametrize("query", ["format=api", "format=json", "format=admin"])
 def test_the_browsable_api_is_nowhere(api, query):
     """Row 9."""
