@@ -36,6 +36,13 @@ def npm_project() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="module")
+def built(npm_project: None) -> None:
+    """Make the client anew of the document, checking its types."""
+    run("npm", "run", "generate")
+    run("npm", "run", "build")
+
+
 def run(*command: str) -> str:
     done = subprocess.run(
         command, cwd=TYPESCRIPT, capture_output=True, text=True, timeout=300, check=False
@@ -54,15 +61,19 @@ def test_spectral_lints_the_document_without_a_word(npm_project):
 @needs_node
 @pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
-def test_the_typescript_client_is_made_checks_and_has_a_first_session(npm_project, live_server):
-    run("npm", "run", "generate")
-    run("npm", "run", "build")
-
+def test_the_typescript_client_is_made_checks_and_has_a_first_session(built, live_server):
     printed = run("node", "dist/first-session.js", live_server.url)
 
     assert "all as typed" in printed
     movie = Movie.objects.with_stats().get()
     assert movie.stats.distribution["5"] == 1
+
+
+@needs_node
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+def test_the_typescript_client_renews_tokens_as_the_guide_says(built, live_server):
+    assert "Renewed as the guide says" in run("node", "dist/renewal.js", live_server.url)
 
 
 def test_the_lock_file_names_no_address():

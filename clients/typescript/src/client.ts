@@ -3,7 +3,8 @@
  *
  * The access token is kept in memory and nowhere else. The refresh token is a cookie that no script
  * can read: a browser sends it by itself. After a 401 the token is renewed once, by one call however
- * many requests are waiting for it, and the request is sent again.
+ * many requests are waiting for it, and the request is sent again. A page that was just loaded has no
+ * token: its first 401 fetches one.
  */
 import createClient, { type Client, type Middleware } from "openapi-fetch";
 import type { components, paths } from "./schema.js";
@@ -40,14 +41,11 @@ export function need<T>(answer: { data?: T; error?: Schemas["Error"]; response: 
 
 export function movieShelf({ baseUrl, fetch = globalThis.fetch }: Options): MovieShelf {
   let accessToken: string | undefined;
-  let renewal: Promise<void> | undefined;
+  let renewal: Promise<unknown> | undefined;
 
-  const renew = (): Promise<void> =>
-    (renewal ??= fetch(new Request(`${baseUrl}/auth/refresh`, { method: "POST", credentials: "include" }))
-      .then(async (answer) => {
-        accessToken = answer.ok ? ((await answer.json()) as Schemas["Token"]).accessToken : undefined;
-      })
-      .finally(() => (renewal = undefined)));
+  // The calls about logins look at no access token, so a new one would change nothing.
+  const isAboutLogins = (request: Request): boolean =>
+    request.url.startsWith(new URL(`${baseUrl.replace(/\/$/, "")}/auth/`, request.url).href);
 
   const authorized = (request: Request): Request => {
     const copy = request.clone();
@@ -56,19 +54,25 @@ export function movieShelf({ baseUrl, fetch = globalThis.fetch }: Options): Movi
   };
 
   const send = async (request: Request): Promise<Response> => {
+    const used = accessToken;
     const answer = await fetch(authorized(request));
-    if (answer.status !== 401 || accessToken === undefined) return answer;
-    await renew();
-    return accessToken === undefined ? answer : fetch(authorized(request));
+    if (answer.status !== 401 || isAboutLogins(request)) return answer;
+    // Else another request has renewed it meanwhile.
+    if (accessToken === used) await renew();
+    return accessToken === undefined || accessToken === used ? answer : fetch(authorized(request));
   };
 
   const client = createClient<paths>({ baseUrl, fetch: send, credentials: "include" });
+  const renew = (): Promise<unknown> =>
+    (renewal ??= client.POST("/auth/refresh").finally(() => (renewal = undefined)));
   const keepToken: Middleware = {
     async onResponse({ response, schemaPath }) {
-      if (response.ok && (schemaPath === "/auth/register" || schemaPath === "/auth/login")) {
-        accessToken = ((await response.clone().json()) as Schemas["LoginAnswer"]).accessToken;
+      const gives = ["/auth/register", "/auth/login", "/auth/refresh"].includes(schemaPath);
+      if (response.ok && gives) {
+        accessToken = ((await response.clone().json()) as Schemas["Token"]).accessToken;
       }
-      if (response.ok && schemaPath === "/auth/logout") accessToken = undefined;
+      const hasEnded = schemaPath === "/auth/refresh" && response.status === 401;
+      if (hasEnded || (response.ok && schemaPath === "/auth/logout")) accessToken = undefined;
     },
   };
   client.use(keepToken);
