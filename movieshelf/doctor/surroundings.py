@@ -47,7 +47,7 @@ def proxy(question: Question) -> Iterator[Finding]:
     """Compare nginx's configuration with ours, where one is given."""
     if question.nginx is None:
         return
-    ours = settings.MEDIA_MAX_BYTES + MULTIPART_SLACK_BYTES
+    ours = max(settings.MEDIA_MAX_BYTES, settings.IMPORT_MAX_BYTES) + MULTIPART_SLACK_BYTES
     text = Path(question.nginx).read_text()
     limits = [int(number) * UNITS[unit.lower()] for number, unit in BODY_LIMIT.findall(text)]
     # nginx's own default.
@@ -55,7 +55,8 @@ def proxy(question: Question) -> Iterator[Finding]:
     if 0 < most < ours:
         yield error(
             f"nginx refuses bodies over {most:,} bytes; MovieShelf takes up to {ours:,} "
-            "(MEDIA_MAX_BYTES and what multipart adds): large images are cut off at the proxy.",
+            "(MEDIA_MAX_BYTES or IMPORT_MAX_BYTES, and what multipart adds): large uploads are cut "
+            "off at the proxy.",
             f"client_max_body_size {-(-ours // 1024)}k;",
         )
     elif not most or most > 2 * ours:

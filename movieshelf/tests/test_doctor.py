@@ -417,6 +417,15 @@ def test_a_proxy_with_another_limit_is_found(limit, found, tmp_path, settings):
     assert [how for how, _ in examine("proxy", Question(nginx=str(file)))] == found
 
 
+def test_a_proxy_that_takes_images_and_no_imports_is_found(tmp_path, settings):
+    settings.TRUSTED_PROXIES = 1
+    settings.IMPORT_MAX_BYTES = 2 * settings.MEDIA_MAX_BYTES
+    file = tmp_path / "nginx.conf"
+    file.write_text(NGINX.format(limit="5184k"))
+
+    assert [how for how, _ in examine("proxy", Question(nginx=str(file)))] == [ERROR]
+
+
 def test_a_proxy_that_says_nothing_and_is_not_trusted_is_found(tmp_path):
     file = tmp_path / "nginx.conf"
     file.write_text("server { listen 80; }\n")

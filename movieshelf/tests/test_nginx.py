@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from django.conf import settings
 from django.core.cache import cache
 
 from accounts.models import Session
 from media.models import Media
 from media.tests.factories import an_image
+from movieshelf.api.bodies import MULTIPART_SLACK_BYTES
 from movieshelf.tests import nginx
 from movieshelf.tests.nginx import HOST
 
@@ -181,14 +183,15 @@ def test_what_the_api_refuses_passes_as_it_is(front):
     assert answer.headers["server"] == "MovieShelf"
 
 
-def test_uploads_may_be_as_large_as_ours(front, api, user):
-    length = 5 * 1024 * 1024
-    answer = front.ask("POST /users/me/avatar", f"Content-Length: {length}\r\n", "a" * length)
+@pytest.mark.parametrize("path", ["/users/me/avatar", "/movies/7/poster", "/imports"])
+def test_uploads_may_be_as_large_as_ours(front, path):
+    length = max(settings.MEDIA_MAX_BYTES, settings.IMPORT_MAX_BYTES) + MULTIPART_SLACK_BYTES
+    answer = front.ask(f"POST {path}", f"Content-Length: {length}\r\n", "a" * length)
 
     assert (answer.status, answer.code) == (401, "auth_failed")
 
 
-def test_no_client_chooses_its_address(front, settings):
+def test_no_client_chooses_its_address(front):
     """The ceilings count whoever nginx saw, whatever X-Forwarded-For says (TRUSTED_PROXIES=1)."""
     body = json.dumps({"name": "Ada", "email": "ada@example.com", "password": "a shelf of my own"})
     headers = f"{JSON}Content-Length: {len(body)}\r\nX-Forwarded-For: 192.0.2.7\r\n"

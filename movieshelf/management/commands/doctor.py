@@ -23,7 +23,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="One JSON document, for machines.")
         parser.add_argument(
-            "--nginx", metavar="FILE", help="Compare this configuration of nginx with ours."
+            "--nginx", metavar="FILE", help="Compare what `nginx -T` printed with ours."
         )
         parser.add_argument(
             "--thoroughly", action="store_true", help="Also compare every image with its SHA-256."
