@@ -19,6 +19,7 @@ from movieshelf.api.cache import ResilientRedisCache
 from movieshelf.api.errors import MethodNotAllowed
 from movieshelf.api.rendering import JSON_TYPE, to_json
 from movieshelf.draining import is_draining
+from movieshelf.postgresql.base import connect
 from movieshelf.queue import QueueState, queue_state
 
 logger = logging.getLogger(__name__)
@@ -110,7 +111,7 @@ def database_state() -> DatabaseState:
             pool.open()
             with suppress(psycopg_pool.PoolTimeout), pool.connection(POOL_SECONDS) as connection:
                 return _state_by(connection)
-        with psycopg.connect(**wrapper.get_connection_params()) as connection:
+        with connect(psycopg.Connection, DEFAULT_DB_ALIAS) as connection:
             return _state_by(connection)
     except psycopg.Error:
         return UNREACHABLE

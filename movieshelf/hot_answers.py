@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 from weakref import WeakSet
 
 import psycopg
-from django.db import DatabaseError, close_old_connections, connections
+from django.db import DatabaseError, close_old_connections
 
 from movieshelf.api.bodies import WSGIApplication
 from movieshelf.api.conditional import names
@@ -33,6 +33,7 @@ from movieshelf.api.hot import Shown, what_is_shown
 from movieshelf.metrics import Lookups
 from movieshelf.observing import ID_HEADER, NO_ROUTE, current
 from movieshelf.patience import PatientConnection
+from movieshelf.postgresql.base import connect
 from movieshelf.replica import PRIMARY, REPLICA, reads_from
 
 PATHS = re.compile(
@@ -140,10 +141,7 @@ class Witness:
 
 
 def _connect(alias: str) -> tuple[psycopg.Connection[Any], str]:
-    parameters = connections[alias].get_connection_params()
-    for of_django in ("pool", "cursor_factory", "context", "prepare_threshold"):
-        parameters.pop(of_django, None)
-    connection = PatientConnection.connect(**parameters, autocommit=True, prepare_threshold=None)
+    connection = connect(PatientConnection, alias)
     row = connection.execute("SELECT pg_is_in_recovery()").fetchone()
     return connection, now_on(is_standby=bool(row and row[0]))
 

@@ -29,7 +29,8 @@ from django.core.cache import DEFAULT_CACHE_ALIAS, cache, caches
 from django.db import DEFAULT_DB_ALIAS, connections, models
 
 from movieshelf.api.cache import ResilientRedisCache
-from movieshelf.patience import LOOK_SECONDS, patient
+from movieshelf.patience import LOOK_SECONDS, Application, patient
+from movieshelf.postgresql.base import connect
 
 logger = logging.getLogger(__name__)
 
@@ -47,8 +48,6 @@ ANSWER_SECONDS = 2
 NOTICING_SECONDS = 2 * (PROBE_SECONDS + ANSWER_SECONDS)
 # How long a request listens to the replica, before the primary is asked instead.
 LISTENING_SECONDS = 4.0
-
-type Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 _reads_from: ContextVar[str] = ContextVar("reads_from", default=PRIMARY)
 
@@ -158,12 +157,7 @@ class Replica:
             return None
 
     def _connect(self, alias: str) -> psycopg.Connection[Any]:
-        parameters = connections[alias].get_connection_params()
-        for of_django in ("pool", "cursor_factory", "context", "prepare_threshold"):
-            parameters.pop(of_django, None)
-        self._servers[alias] = _Impatient.connect(
-            **parameters | {"connect_timeout": ANSWER_SECONDS}, autocommit=True
-        )
+        self._servers[alias] = connect(_Impatient, alias, connect_timeout=ANSWER_SECONDS)
         return self._servers[alias]
 
 

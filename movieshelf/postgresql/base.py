@@ -4,6 +4,7 @@ import select
 from typing import Any
 
 import psycopg
+from django.db import connections
 from django.db.backends.postgresql import base
 
 
@@ -20,6 +21,17 @@ class DatabaseWrapper(base.DatabaseWrapper):
             # It makes another one in its place.
             self.pool.putconn(connection)
         return connection
+
+
+def connect[C: psycopg.Connection[Any]](kind: type[C], alias: str, **options: Any) -> C:
+    """Open a connection to a database of the settings past Django and its pool, in autocommit.
+
+    It prepares nothing by itself: behind a PgBouncer that is lost with the next transaction.
+    """
+    parameters = connections[alias].get_connection_params()
+    # Its cursors and adapters are Django's; psycopg has its own.
+    del parameters["cursor_factory"], parameters["context"]
+    return kind.connect(**{**parameters, "prepare_threshold": None, "autocommit": True, **options})
 
 
 def is_closed(connection: psycopg.Connection[Any]) -> bool:

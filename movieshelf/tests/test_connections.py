@@ -1,9 +1,10 @@
 """What waits in the pool, and what PostgreSQL does to it meanwhile."""
 
+import psycopg
 import pytest
 from django.db import connection, connections
 
-from movieshelf.postgresql.base import is_closed
+from movieshelf.postgresql.base import connect, is_closed
 from movieshelf.tests.client import ApiClient
 from movieshelf.tests.races import at_once
 
@@ -43,3 +44,12 @@ def test_a_connection_that_was_ended_is_known_without_asking() -> None:
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [one.info.backend_pid])
         assert is_closed(one)
+
+
+def test_a_connection_of_one_s_own_prepares_nothing_however_often_it_asks_the_same() -> None:
+    """What looks at the replica would take one behind PgBouncer for gone, now and then."""
+    with connect(psycopg.Connection, "default") as own:
+        for _ in range(7):
+            own.execute("SELECT 1")
+
+        assert own.execute("SELECT count(*) FROM pg_prepared_statements").fetchone() == (0,)

@@ -35,6 +35,7 @@ from movieshelf.api.errors import (
     error_for_status,
     translate,
 )
+from movieshelf.postgresql.base import connect
 from movieshelf.tests.failing import SECRET
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("movieshelf.tests.failing")]
@@ -297,10 +298,10 @@ def test_an_error_of_the_database_is_told_by_its_sqlstate(api, sqlstate, status)
 def test_a_lock_that_takes_too_long_is_503_and_the_rest_of_the_site_serves(api, user):
     """Row 139."""
     movie = MovieFactory()
-    parameters = connection.get_connection_params()
-    parameters.pop("cursor_factory", None)
-    parameters.pop("context", None)
-    with psycopg.connect(**parameters) as holder, connection.cursor() as cursor:
+    with (
+        connect(psycopg.Connection, "default", autocommit=False) as holder,
+        connection.cursor() as cursor,
+    ):
         holder.execute("SELECT * FROM movies_moviestats WHERE movie_id = %s FOR UPDATE", [movie.pk])
         cursor.execute("SET lock_timeout = '30ms'")
         member = api.as_(user)
@@ -308,7 +309,7 @@ def test_a_lock_that_takes_too_long_is_503_and_the_rest_of_the_site_serves(api, 
         refused = member.put(f"/movies/{movie.pk}/rating", {"value": 5})
         read = api.get(f"/movies/{movie.pk}")
 
-    connection.close()
+    connection.cursor().execute("RESET lock_timeout")
     assert_enveloped(refused, 503)
     assert int(refused.headers["Retry-After"]) >= 1
     assert read.status_code == 200
@@ -321,7 +322,7 @@ def test_a_statement_that_takes_too_long_is_503(api, caplog):
 
     response = api.get("/sql", QUERY_STRING="sql=SELECT pg_sleep(9)")
 
-    connection.close()
+    connection.cursor().execute("RESET statement_timeout")
     assert_enveloped(response, 503)
     assert "canceling statement due to statement timeout" in caplog.text
 

@@ -21,6 +21,7 @@ from movies.tests.factories import MovieFactory
 from movieshelf import hot_answers
 from movieshelf.api.hot import ANYTHING
 from movieshelf.hot_answers import Current, HotAnswers, Kept, Shelf, Witness, key_of
+from movieshelf.postgresql.base import connect
 from movieshelf.tests.client import ApiClient
 from movieshelf.tests.races import at_once
 from movieshelf.wsgi import UTF8Handler
@@ -308,10 +309,7 @@ def test_a_write_that_is_not_committed_is_seen_by_nobody(
     server: Server, film: Movie, paths: dict[str, str]
 ) -> None:
     before = server.get(paths["film"])
-    parameters = connection.get_connection_params()
-    for ours in ("pool", "context", "cursor_factory"):
-        parameters.pop(ours, None)
-    with psycopg.connect(**parameters) as other:
+    with connect(psycopg.Connection, "default", autocommit=False) as other:
         other.execute("UPDATE movies_movie SET synopsis = 'Soon.' WHERE id = %s", [film.pk])
         assert server.get(paths["film"]) == before
         other.commit()
