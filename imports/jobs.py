@@ -1,6 +1,5 @@
 """Background work on imports: doing them, undoing them, and sweeping."""
 
-from django.conf import settings
 from procrastinate import JobContext, RetryStrategy
 from procrastinate.contrib.django import app
 
@@ -18,12 +17,7 @@ GAVE_UP = "Something went wrong on our side, and the import was stopped; what is
     pass_context=True,
 )
 def run(context: JobContext, import_id: int) -> None:
-    """Do an import, or its undoing, for some seconds, and leave the rest to the next job.
-
-    While READ_ONLY is on it is left as it is; `take_over` has it go on afterwards.
-    """
-    if settings.READ_ONLY:
-        return
+    """Do an import, or its undoing, for some seconds, and leave the rest to the next job."""
     try:
         if carry_on(import_id):
             app.configure_task("imports.run").defer(import_id=import_id)
@@ -37,9 +31,8 @@ def run(context: JobContext, import_id: int) -> None:
 @app.periodic(cron="* * * * *")
 @app.task(name="imports.take_over", queueing_lock="imports.take_over")
 def take_over(timestamp: int) -> None:
-    """Go on with what a worker that was killed, or READ_ONLY, has left, each minute."""
-    if not settings.READ_ONLY:
-        Import.objects.take_over()
+    """Go on with what a worker that was killed has left, each minute."""
+    Import.objects.take_over()
 
 
 @app.periodic(cron="57 3 * * *")

@@ -236,24 +236,6 @@ def test_what_a_killed_worker_left_is_taken_over(member):
     assert member.get(location).json()["status"] == "done"
 
 
-def test_an_import_waits_while_nothing_may_be_written(member, user, settings):
-    MovieFactory(title="Ikiru")
-    location = send(member, letterboxd(("Ikiru", "", 4))).headers["Location"]
-    models.QuerySet.update(Import.objects.all(), updated_at=timezone.now() - timedelta(seconds=31))
-    ProcrastinateJob.objects.all().delete()
-
-    settings.READ_ONLY = True
-    app.tasks["imports.run"](run_context(), import_id=Import.objects.get().pk)
-    app.tasks["imports.take_over"](timestamp=0)
-    assert member.get(location).json()["status"] == "waiting"
-    assert not ProcrastinateJob.objects.exists()
-
-    settings.READ_ONLY = False
-    app.tasks["imports.take_over"](timestamp=0)
-    work()
-    assert member.get(location).json()["status"] == "done"
-
-
 def test_old_imports_are_swept_with_their_reports_and_those_under_way_are_not(member):
     bring(member, letterboxd(("A film", 1999, 3)))
     send(member, letterboxd(("A film", 1999, 3)))

@@ -4,9 +4,13 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.core.management import CommandError, call_command
 from django.db import connection
 
 from movieshelf.jobs import sweep_idempotency_keys
@@ -19,8 +23,8 @@ def rows(sql: str) -> list[tuple[object, ...]]:
         return cursor.fetchall()
 
 
-@pytest.fixture
-def worker(empty_queue):
+@contextmanager
+def working(log: Path, **environment: str) -> Iterator["subprocess.Popen[bytes]"]:
     place = connection.settings_dict
     process = subprocess.Popen(
         [sys.executable, "manage.py", "worker"],
@@ -29,11 +33,21 @@ def worker(empty_queue):
             **os.environ,
             "DATABASE_URL": f"postgresql://{place['USER']}@/{place['NAME']}"
             f"?host={place['HOST']}&port={place['PORT']}",
+            **environment,
         },
+        stderr=log.open("wb"),
     )
-    yield process
-    process.kill()
-    process.wait()
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def worker(empty_queue, tmp_path):
+    with working(tmp_path / "log") as process:
+        yield process
 
 
 def listens() -> bool:
@@ -55,3 +69,24 @@ def test_it_goes_on_after_its_connections_were_cut_and_ends_with_0_when_told(wor
     assert worker.poll() is None
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(timeout=20) == 0
+
+
+def test_with_read_only_it_waits_for_its_end_and_leaves_the_jobs(empty_queue, tmp_path):
+    sweep_idempotency_keys.defer(timestamp=0)
+    with working(tmp_path / "log", READ_ONLY="true") as worker:
+        until(lambda: "READ_ONLY is on" in (tmp_path / "log").read_text(), seconds=30)
+        worker.send_signal(signal.SIGTERM)
+
+        assert worker.wait(timeout=20) == 0
+
+    assert rows("SELECT status::text, attempts FROM procrastinate_jobs") == [("todo", 0)]
+
+
+def test_with_read_only_nothing_is_done_until_idle_either(empty_queue, settings):
+    settings.READ_ONLY = True
+    sweep_idempotency_keys.defer(timestamp=0)
+
+    with pytest.raises(CommandError, match="READ_ONLY is on"):
+        call_command("worker", "--until-idle")
+
+    assert rows("SELECT status::text, attempts FROM procrastinate_jobs") == [("todo", 0)]

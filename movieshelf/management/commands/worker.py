@@ -1,7 +1,8 @@
 """`manage.py worker`: do the background work, until told to stop.
 
 Jobs are rows of PostgreSQL (procrastinate); each app declares its own in `jobs.py`, the periodic
-ones too. SIGTERM and SIGINT let the jobs in hand finish. Any number of workers may run.
+ones too. SIGTERM and SIGINT let the jobs in hand finish. Any number of workers may run. With
+READ_ONLY on a worker does nothing but wait for its end: what it does writes.
 """
 
 import asyncio
@@ -12,14 +13,15 @@ import threading
 import time
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from procrastinate.contrib.django import app
 
 logger = logging.getLogger(__name__)
 
 # Enough that a mail does not wait for an image; decoding has its own bound.
 JOBS_AT_ONCE = 4
-# What granian, too, gives its workers.
+# docker-compose.yml gives it a little longer.
 FINISH_SECONDS = 10
 # Until it looks for the database again.
 AGAIN_SECONDS = 1.0
@@ -37,6 +39,8 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, until_idle: bool, with_parent: bool, **options: Any) -> None:
+        if until_idle and settings.READ_ONLY:
+            raise CommandError("READ_ONLY is on, and jobs write: nothing was done.")
         if with_parent:
             threading.Thread(target=stop_with_parent, args=(os.getppid(),), daemon=True).start()
         asyncio.run(work_once() if until_idle else work_until_told())
@@ -52,6 +56,9 @@ async def work_until_told() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told.set)
     told_to_stop = asyncio.ensure_future(told.wait())
+    if settings.READ_ONLY:
+        logger.warning("READ_ONLY is on: jobs wait until a worker is started without it")
+        await told_to_stop
     while not told.is_set():
         work = asyncio.ensure_future(work_once(wait=True))
         await asyncio.wait({work, told_to_stop}, return_when=asyncio.FIRST_COMPLETED)
