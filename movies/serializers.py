@@ -16,7 +16,6 @@ from movies.models import (
     MAX_URL_LENGTH,
     STARS,
     Movie,
-    MovieStats,
     shown_average,
 )
 from movies.ranking import Ranks, ranks_for
@@ -33,10 +32,7 @@ DISTRIBUTION_SCHEMA = {
 
 @extend_schema_field(DISTRIBUTION_SCHEMA)
 class DistributionField(serializers.ReadOnlyField):
-    """How many ratings of each value; reads the film's numbers."""
-
-    def to_representation(self, value: MovieStats) -> dict[str, int]:
-        return value.distribution
+    """How many ratings of each value, as it is described; `movie_json` shows it."""
 
 
 class AverageField(serializers.FloatField):

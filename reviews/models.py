@@ -34,8 +34,7 @@ WHOLE_STATE = ("movie", "user", "content", *HIDDEN_STATE, "created_at", "updated
 WRITE = """
     WITH film AS (
         SELECT movie_id, review_count FROM movies_moviestats
-        WHERE movie_id = %(movie)s AND EXISTS (SELECT FROM accounts_user WHERE id = %(user)s)
-        FOR NO KEY UPDATE
+        WHERE movie_id = %(movie)s FOR NO KEY UPDATE
     ), written AS (
         INSERT INTO reviews_review
             (movie_id, user_id, content, is_hidden, hidden_reason, created_at, updated_at)
@@ -63,7 +62,7 @@ class ReviewQuerySet(models.QuerySet["Review"]):
         given = {"movie": movie_id, "user": user.pk, "content": content, "now": now}
         row = fetch_one(WRITE, given)
         if row is None:
-            raise NotFound("There is no such film, or no such member any more.")
+            raise NotFound("There is no such film.")
         columns = ("id", "movie_id", "user_id", "content", "is_hidden", "created_at", "updated_at")
         values = (row[0], movie_id, user.pk, content, False, now, now)
         review = Review.from_db(self.db, columns, values)

@@ -18,7 +18,7 @@ from media.tests import pictures
 from media.tests.factories import an_image
 from movies.models import Movie
 from movies.tests.factories import MovieFactory
-from movieshelf import hot_answers
+from movieshelf import hot_answers, replica
 from movieshelf.api.hot import ANYTHING
 from movieshelf.hot_answers import Current, HotAnswers, Kept, Shelf, Witness, key_of
 from movieshelf.postgresql.base import connect
@@ -230,6 +230,16 @@ def test_requests_of_their_own_kind_have_no_key(environ: dict[str, Any]) -> None
 
     assert key_of(plain) is not None
     assert key_of({**plain, **environ}) is None
+
+
+def test_what_the_replica_showed_is_not_given_to_who_reads_from_the_primary() -> None:
+    asked = RequestFactory().get("/movies/7").environ
+    from_primary = key_of(asked)
+    token = replica._reads_from.set(replica.REPLICA)
+    try:
+        assert key_of(asked) != from_primary
+    finally:
+        replica._reads_from.reset(token)
 
 
 # --- Never older than the database -------------------------------------------------------------

@@ -16,6 +16,7 @@ from movies.models import Movie, MovieStats
 from movies.tests.factories import MovieFactory
 from movieshelf.recomputing import drifted_films
 from movieshelf.tests.races import at_once
+from movieshelf.tests.waiting import until_somebody_waits
 from ratings.models import Rating
 from ratings.tests.factories import RatingFactory
 
@@ -101,6 +102,25 @@ def test_a_reader_never_sees_a_rating_without_its_effect():
 
     assert seen
     assert all(value == average for value, average in seen)
+
+
+def test_a_rating_that_waited_counts_on_from_what_it_waited_for():
+    """Its statement began before the other was committed, and has the numbers of then at hand."""
+    rating = RatingFactory(value=5)
+    is_held = threading.Event()
+
+    def rate_four_slowly() -> None:
+        with transaction.atomic():
+            Rating.objects.rate(user=rating.user, movie_id=rating.movie_id, value=4)
+            is_held.set()
+            until_somebody_waits()
+
+    def rate_one() -> None:
+        assert is_held.wait(10)
+        Rating.objects.rate(user=rating.user, movie_id=rating.movie_id, value=1)
+
+    assert at_once(rate_four_slowly, rate_one) == [None, None]
+    assert MovieStats.objects.get().distribution == {"1": 1, "2": 0, "3": 0, "4": 0, "5": 0}
 
 
 def test_a_film_deleted_while_it_is_rated_leaves_nothing_behind(api, admin):

@@ -184,6 +184,35 @@ def test_a_member_who_leaves_waits_for_the_films_before_holding_up_anybody(opini
     assert list(drifted_films()) == []
 
 
+@pytest.mark.parametrize(
+    ("path", "method", "body"),
+    [
+        ("/movies/{film}/rating", "put", {"value": 4}),
+        ("/movies/{film}/reviews", "post", {"content": "Gone."}),
+    ],
+)
+def test_a_member_who_leaves_while_their_write_waits_leaves_nothing(api, path, method, body):
+    """The write was let in, and waits for the film; the member goes; the film is free again."""
+    user, movie = UserFactory(), MovieFactory()
+    member, is_held = api.as_(user), threading.Event()
+
+    def hold_until_they_are_gone() -> None:
+        with transaction.atomic():
+            Movie.objects.lock(movie.pk)
+            is_held.set()
+            until_somebody_waits()
+            at_once(user.delete)
+
+    def write() -> int:
+        assert is_held.wait(10)
+        return getattr(member, method)(path.format(film=movie.pk), body).status_code
+
+    assert at_once(hold_until_they_are_gone, write) == [None, 404]
+    assert not Rating.objects.exists()
+    assert not Review.objects.exists()
+    assert list(drifted_films()) == []
+
+
 def test_two_who_delete_the_same_films_and_members_in_opposite_order_both_succeed():
     """Row 138."""
     for _ in range(3):
