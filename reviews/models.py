@@ -150,8 +150,10 @@ class ReviewQuerySet(models.QuerySet["Review"]):
         )
         chosen = Review.objects.filter(pk__in=[review.pk for review in reviews])
         models.QuerySet.update(chosen, is_hidden=hidden, **columns)
-        for movie_id, count in Counter(review.movie_id for review in reviews).items():
-            MovieStats.objects.move_reviews(movie_id, by=-count if hidden else count)
+        moved = Counter(review.movie_id for review in reviews)
+        MovieStats.objects.move_reviews_of(
+            {film: -count if hidden else count for film, count in moved.items()}
+        )
         if hidden:
             Report.objects.filter(review__in=chosen).close(Report.Outcome.UPHELD)
         return len(reviews)

@@ -160,9 +160,11 @@ def test_of_two_who_decide_at_once_one_does():
 
 
 @pytest.mark.django_db
-def test_a_decision_on_ten_takes_as_many_statements_as_on_one(admin, django_assert_num_queries):
-    movie = MovieFactory()
-    reviews = [reported_review(movie=movie) for _ in range(10)]
+@pytest.mark.parametrize("number", [1, 10])
+def test_a_decision_on_ten_takes_as_many_statements_as_on_one(
+    admin, number, django_assert_num_queries
+):
+    reviews = [reported_review() for _ in range(number)]
 
     with django_assert_num_queries(13):
         decide(Verdict.HIDE, by=admin, reviews=[review.pk for review in reviews])
