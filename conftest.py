@@ -12,6 +12,7 @@ from accounts.models import User
 from accounts.tests.factories import AdminFactory, UserFactory
 from movieshelf.hot_answers import let_go
 from movieshelf.tests.client import ApiClient
+from movieshelf.tests.numbers import numbers_are_right
 
 # Hypothesis would call a test flaky that a busy machine made slow; nothing here asserts a time.
 settings.register_profile("suite", deadline=None)
@@ -51,6 +52,13 @@ def user(db: None) -> User:
 @pytest.fixture
 def admin(db: None) -> User:
     return AdminFactory()
+
+
+@pytest.fixture
+def numbers_stay_right(db: None) -> Iterator[None]:
+    """After the test, whatever it did, `recompute --check` has nothing to say."""
+    yield
+    assert numbers_are_right()
 
 
 @pytest.fixture

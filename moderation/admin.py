@@ -143,7 +143,7 @@ class CaseAdmin(DeskAdmin):
     def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kw: Any) -> Any:
         """Lead to the thing itself: a case has no page of its own."""
         kind, _, pk = object_id.partition("-")
-        if kind not in ("review", "movie") or not pk.isdecimal():
+        if kind not in ("review", "movie") or not as_id(pk):
             raise Http404
         return HttpResponseRedirect(reverse(f"admin:{kind}s_{kind}_change", args=(pk,)))
 
@@ -165,8 +165,8 @@ class CaseAdmin(DeskAdmin):
         chosen: dict[str, list[int]] = {"review": [], "movie": []}
         for case in cases:
             kind, _, pk = case.partition("-")
-            if kind in chosen and pk.isdecimal() and len(pk) < 19:
-                chosen[kind].append(int(pk))
+            if kind in chosen:
+                chosen[kind] += as_id(pk)
 
         def work() -> None:
             decision = decide(
@@ -340,13 +340,15 @@ class MergedFilmAdmin(DeskAdmin):
         )
 
     def merge_chosen(self, request: HttpRequest, pk: int) -> HttpResponse:
-        film, _, into = request.POST.get("merge", "").partition(" ")
-        if not (film.isdecimal() and into.isdecimal()) or str(pk) not in (film, into):
+        chosen = request.POST.get("merge", "").split()
+        ids = [film_id for word in chosen for film_id in as_id(word)]
+        if len(ids) != 2 or pk not in ids:
             raise Http404
+        film, into = ids
         by, reason = cast(User, request.user), reason_of(request)
 
         def work() -> str:
-            survivor = merge(int(film), into=int(into), by=by, reason=reason)
+            survivor = merge(film, into=into, by=by, reason=reason)
             return f"Merged. “{survivor}” has everything, and film {film} leads there."
 
         if self.attempt(request, work):

@@ -20,9 +20,6 @@ class CaseQuerySet(models.QuerySet["Case"]):
         """With what was reported, and who wrote or added it."""
         return self.select_related("review__movie", "review__user", "movie__created_by")
 
-    def most_reported_first(self) -> Self:
-        return self.order_by("-report_count", "first_reported_at", "pk")
-
 
 class Case(models.Model):
     """A review or a film with open reports, made of those by a view of the database.

@@ -14,7 +14,8 @@ from moderation.models import Case, MergedFilm, Sweep
 from moderation.sweeping import sweep
 from movies.models import Movie
 from movies.tests.factories import MovieFactory
-from movieshelf.recomputing import check_numbers, drifted_films, drifted_totals
+from movieshelf.recomputing import check_numbers
+from movieshelf.tests.numbers import numbers_are_right
 from ratings.models import Rating
 from ratings.tests.factories import RatingFactory
 from reviews.models import Report, Review
@@ -24,7 +25,7 @@ from trail.models import Act
 QUEUE = "/admin/moderation/case/"
 SCRIPT = "<script>alert(1)</script>"
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("numbers_stay_right")]
 
 
 @pytest.fixture
@@ -32,11 +33,6 @@ def desk(admin) -> Client:
     client = Client(raise_request_exception=False)
     client.force_login(admin)
     return client
-
-
-def numbers_are_right() -> bool:
-    """Tell what `recompute --check` would."""
-    return not list(drifted_films()) and not drifted_totals()
 
 
 def case_of(thing: Any) -> str:
@@ -79,6 +75,16 @@ class TestTheQueue:
         with CaptureQueriesContext(connection) as captured:
             assert desk.get(QUEUE).status_code == 200
         return len(captured)
+
+    def test_the_most_reported_come_first_then_the_oldest(self, desk):
+        old, most = ReportFactory().review, ReviewFactory()
+        young = MovieFactory()
+        ReportFactory(review=None, movie=young, reason="duplicate")
+        ReportFactory.create_batch(3, review=most)
+
+        shown = desk.get(QUEUE).context["cl"].result_list
+
+        assert [case.thing for case in shown] == [most, old, young]
 
     def test_texts_are_shown_as_text(self, desk):
         author = UserFactory(name=SCRIPT)
@@ -273,9 +279,12 @@ class TestMerging:
         assert "One of the two films is gone; nothing was merged." in html
         assert Movie.objects.filter(pk=film.pk).exists()
 
-    @pytest.mark.parametrize("chosen", ["", "1", "x y", "0 0"])
+    @pytest.mark.parametrize("chosen", ["", "1", "x y", "0 0", "{pk}", "{pk} " + "9" * 5_000])
     def test_what_was_not_offered_is_404(self, desk, chosen):
-        assert desk.post(self.page(MovieFactory()), {"merge": chosen}).status_code == 404
+        film = MovieFactory()
+        form = {"merge": chosen.format(pk=film.pk)}
+
+        assert desk.post(self.page(film), form).status_code == 404
 
 
 class TestTheFrontPage:
@@ -316,6 +325,7 @@ class TestWhoMay:
         "/admin/trail/act/",
         "/admin/moderation/sweep/",
         "/admin/moderation/sweep/member/1/",
+        "/admin/moderation/sweep/1/undo/",
         "/admin/moderation/mergedfilm/film/1/",
     )
 
@@ -349,8 +359,5 @@ class TestWhoMay:
         client.post("/admin/login/", {"username": admin.email, "password": PASSWORD})
 
         cookie = client.cookies["sessionid"]
-        assert (cookie["httponly"], cookie["samesite"], cookie["path"]) == (
-            True,
-            "Strict",
-            "/admin",
-        )
+        assert (cookie["httponly"], cookie["secure"]) == (True, True)
+        assert (cookie["samesite"], cookie["path"]) == ("Strict", "/admin")

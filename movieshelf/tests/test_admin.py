@@ -14,10 +14,11 @@ from django.urls import reverse
 from accounts.models import Session, User
 from accounts.tests.factories import PASSWORD, AdminFactory, UserFactory
 from media.models import Media
-from movies.models import Movie, MovieStats
+from movies.models import Movie
 from movies.posters import draw_avatar
 from movies.tests.factories import MovieFactory
 from movieshelf.admin import COUNTED_AT_MOST, AtLeast, BoundedPaginator
+from movieshelf.tests.numbers import numbers_are_right
 from ratings.models import Rating
 from ratings.tests.factories import RatingFactory
 from reviews.models import Report, Review
@@ -34,7 +35,7 @@ MEMBER = {
     "password2": "a shelf of my own",
 }
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("numbers_stay_right")]
 
 
 @pytest.fixture
@@ -92,18 +93,6 @@ def make_rows(number: int) -> None:
         review.hide(by=user)
         Report.objects.create(review=review, reporter=UserFactory(), reason="spam")
         Session.objects.start(user, user_agent="tests", ip="127.0.0.1")
-
-
-def films_are_right() -> bool:
-    """Tell whether each film's numbers are those of its rows."""
-    for stats in MovieStats.objects.select_related("movie"):
-        values = list(Rating.objects.filter(movie=stats.movie).values_list("value", flat=True))
-        visible = Review.objects.filter(movie=stats.movie, is_hidden=False).count()
-        if stats.distribution != {str(n): values.count(n) for n in range(1, 6)}:
-            return False
-        if stats.review_count != visible:
-            return False
-    return MovieStats.objects.count() == Movie.objects.count()
 
 
 class TestPages:
@@ -184,6 +173,13 @@ class TestWhoMayEnter:
         User.objects.filter(pk=admin.pk).deactivate()
 
         assert browser.get("/admin/").status_code == 302
+
+    def test_staff_without_a_right_to_it_is_refused(self, browser, superuser):
+        # Of no app of ours: the jobs of the worker.
+        jobs = "/admin/procrastinate/procrastinatejob/"
+
+        assert browser.get(jobs).status_code == 403
+        assert logged_in(superuser).get(jobs).status_code == 200
 
     def test_an_admin_logs_in_with_e_mail_and_password(self, admin, client):
         response = client.post(
@@ -332,7 +328,7 @@ class TestFilms:
 
         assert list(Movie.objects.all()) == movies[2:]
         assert (Rating.objects.count(), Review.objects.count()) == (1, 1)
-        assert films_are_right()
+        assert numbers_are_right()
 
 
 class TestRatings:
@@ -342,7 +338,7 @@ class TestRatings:
         browser.post(page(Rating, "change", rating.pk), {"value": 5})
 
         assert Rating.objects.get().value == 5
-        assert films_are_right()
+        assert numbers_are_right()
 
     @pytest.mark.parametrize("value", ["0", "6", "", "many"])
     def test_a_value_that_cannot_be_is_refused(self, browser, value):
@@ -361,7 +357,7 @@ class TestRatings:
 
         changed = Rating.objects.get()
         assert (changed.movie, changed.user) == (rating.movie, rating.user)
-        assert films_are_right()
+        assert numbers_are_right()
 
     def test_deleting_one_or_several_keeps_the_numbers_right(self, browser):
         movie = MovieFactory()
@@ -371,7 +367,7 @@ class TestRatings:
         delete_selected(browser, *ratings[1:3], RatingFactory())
 
         assert Rating.objects.filter(movie=movie).count() == 2
-        assert films_are_right()
+        assert numbers_are_right()
 
     def test_a_search_finds_by_film_member_or_address(self, browser):
         rating = RatingFactory(
@@ -391,12 +387,12 @@ class TestReviews:
         act(browser, "hide_reviews", *reviews[:2])
 
         assert Review.objects.filter(is_hidden=True, hidden_by=admin).count() == 2
-        assert films_are_right()
+        assert numbers_are_right()
 
         act(browser, "show_reviews", *reviews)
 
         assert not Review.objects.filter(is_hidden=True).exists()
-        assert films_are_right()
+        assert numbers_are_right()
 
     def test_hiding_one_in_its_form_says_who_and_why(self, browser, admin):
         review = ReviewFactory(content="Buy now.")
@@ -406,7 +402,7 @@ class TestReviews:
 
         review = Review.objects.get()
         assert (review.is_hidden, review.hidden_by, review.hidden_reason) == (True, admin, "spam")
-        assert films_are_right()
+        assert numbers_are_right()
 
     def test_editing_does_not_unhide(self, browser, admin):
         review = ReviewFactory()
@@ -417,7 +413,7 @@ class TestReviews:
 
         review = Review.objects.get()
         assert (review.content, review.is_hidden) == ("Better.", True)
-        assert films_are_right()
+        assert numbers_are_right()
 
     def test_showing_one_in_its_form(self, browser, admin):
         review = ReviewFactory()
@@ -428,7 +424,7 @@ class TestReviews:
 
         review = Review.objects.get()
         assert (review.is_hidden, review.hidden_by, review.hidden_reason) == (False, None, "")
-        assert films_are_right()
+        assert numbers_are_right()
 
     def test_markup_is_taken_out_as_the_api_does(self, browser):
         review = ReviewFactory()
@@ -456,7 +452,7 @@ class TestReviews:
         delete_selected(browser, *reviews[1:3])
 
         assert Review.objects.count() == 2
-        assert films_are_right()
+        assert numbers_are_right()
 
     def test_a_search_finds_words_films_and_members(self, browser):
         review = ReviewFactory(
@@ -577,7 +573,7 @@ class TestMembers:
         assert "Ratings: 1" in asked
         assert list(Rating.objects.values_list("value", flat=True)) == [4]
         assert Movie.objects.get().created_by is None
-        assert films_are_right()
+        assert numbers_are_right()
 
     def test_a_member_with_an_admins_log_entries_can_be_deleted(self, superuser):
         other = AdminFactory()
