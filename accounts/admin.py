@@ -24,7 +24,13 @@ from accounts.models import (
     User,
     UserQuerySet,
 )
-from movieshelf.admin import PlainTextField, ShelfAdmin, reason_of, thumbnail
+from movieshelf.admin import (
+    KnownValuesFilter,
+    PlainTextField,
+    ShelfAdmin,
+    reason_of,
+    thumbnail,
+)
 from trail.models import Act, Verb
 
 # Our rights follow from the role alone.
@@ -192,12 +198,18 @@ def _may_touch(request: HttpRequest, member: User | None) -> bool:
     return _asks(request).is_superuser or not is_other_admin
 
 
+class RevokedForFilter(KnownValuesFilter):
+    title = "why it ended"
+    parameter_name = "revoked_for__exact"
+    values = ("logout", "ended", "password", "deactivated", "reuse", "admin")
+
+
 @admin.register(Session)
 class SessionAdmin(ShelfAdmin):
     """Who is logged in, from where; ending a login is all there is to do."""
 
     list_display = ("user", "is_live", "last_used_at", "user_agent", "ip", "created_at")
-    list_filter = ("created_at", "revoked_for")
+    list_filter = ("created_at", RevokedForFilter)
     list_select_related = ("user",)
     sortable_by = ()
     search_fields = ("user__name",)

@@ -12,7 +12,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from media.models import Media, MediaQuerySet, pointers
-from movieshelf.admin import ReasonedActionForm, reason_of
+from movieshelf.admin import ShelfAdmin, reason_of
 from trail.models import Act, Verb
 
 # A moderator wants to know where; an image shown in more places than this is shown in many.
@@ -20,17 +20,13 @@ USES_SHOWN = 3
 
 
 @admin.register(Media)
-class MediaAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # it takes none at run time
+class MediaAdmin(ShelfAdmin):
     list_display = ("preview", "dimensions", "size", "content_type", "uploader", "uses", "added")
     list_display_links = ("dimensions",)
     list_filter = ("content_type", "created_at")
     list_select_related = ("uploader",)
-    list_per_page = 50
-    show_full_result_count = False
     search_fields = ("uploader__name", "uploader__email")
-    ordering = ("-pk",)  # UUIDs of version 7: the newest first
     actions = ("remove_images",)
-    action_form = ReasonedActionForm
     fields = ("image", "id", "dimensions", "size", "content_type", "sha256", "uploader", "uses")
     readonly_fields = ("image", "id", "dimensions", "size", "uses")
 

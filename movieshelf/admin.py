@@ -171,6 +171,22 @@ class ShelfAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # it takes none a
         return {}
 
 
+class KnownValuesFilter(admin.SimpleListFilter):
+    """By the values a column is known to have.
+
+    Django's own filter, where a column has no `choices`, reads all rows to learn which there are.
+    """
+
+    values: ClassVar[Sequence[str]]
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(value, value) for value in self.values]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        chosen = self.value()
+        return queryset.filter(**{str(self.parameter_name): chosen}) if chosen else queryset
+
+
 class PlainTextField(forms.CharField):
     """Text for people, as the API takes it: trimmed, NFC, LF line ends, no control characters."""
 

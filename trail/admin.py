@@ -9,7 +9,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from movieshelf.admin import ShelfAdmin
+from movieshelf.admin import KnownValuesFilter, ShelfAdmin
 from trail.models import Act
 
 APPS = {
@@ -22,11 +22,17 @@ APPS = {
 }
 
 
+class ThingTypeFilter(KnownValuesFilter):
+    title = "kind of thing"
+    parameter_name = "thing_type__exact"
+    values = tuple(APPS)
+
+
 @admin.register(Act)
 class ActAdmin(ShelfAdmin):
     list_display = ("at", "moderator", "verb", "link", "reason")
     list_display_links = ("at",)
-    list_filter = ("verb", "thing_type", "at")
+    list_filter = ("verb", ThingTypeFilter, "at")
     sortable_by = ()
     search_fields = ("reason", "thing")
     search_help_text = "Words of the reason, or of what it was done to."

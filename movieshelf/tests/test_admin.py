@@ -23,6 +23,7 @@ from ratings.models import Rating
 from ratings.tests.factories import RatingFactory
 from reviews.models import Report, Review
 from reviews.tests.factories import ReportFactory, ReviewFactory
+from trail.models import Act
 
 OURS = [Movie, Rating, Review, Report, User, Session, Media]
 SCRIPT = "<script>alert(1)</script>"
@@ -642,6 +643,18 @@ class TestLogins:
 
 
 class TestLongLists:
+    @pytest.mark.parametrize("model", [*OURS, Act])
+    def test_no_list_counts_to_the_end_or_looks_for_what_its_filters_may_be(self, browser, model):
+        make_rows(1)
+
+        with CaptureQueriesContext(connection) as captured:
+            browser.get(page(model))
+
+        counts = [query["sql"] for query in captured if "COUNT(*)" in query["sql"]]
+        assert counts
+        assert all(f"LIMIT {COUNTED_AT_MOST}" in sql for sql in counts)
+        assert not any("DISTINCT" in query["sql"] for query in captured)
+
     def test_no_more_rows_are_counted_than_anybody_reads(self, django_assert_num_queries):
         for _ in range(3):
             MovieFactory()
