@@ -423,7 +423,8 @@ MEDIA_DECODES_AT_ONCE = env("MEDIA_DECODES_AT_ONCE")
 MEDIA_USER_MAX_BYTES = env("MEDIA_USER_MAX_BYTES")
 # What Django itself reads is the admin's forms; the API's bodies are read by our own parsers.
 DATA_UPLOAD_MAX_MEMORY_SIZE = BODY_MAX_BYTES
-DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000
+# An action on all the rows that one may touch (movieshelf.admin) names each, and a few things more.
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_100
 DATA_UPLOAD_MAX_NUMBER_FILES = 10
 FILE_UPLOAD_HANDLERS = ["media.uploads.AdminUploadHandler"]
 # How often (movieshelf.api.ceilings): a number by second, minute, hour or day.

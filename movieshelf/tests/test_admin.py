@@ -17,7 +17,7 @@ from media.models import Media
 from movies.models import Movie
 from movies.posters import draw_avatar
 from movies.tests.factories import MovieFactory
-from movieshelf.admin import COUNTED_AT_MOST, AtLeast, BoundedPaginator
+from movieshelf.admin import CHANGED_AT_MOST, COUNTED_AT_MOST, AtLeast, BoundedPaginator
 from movieshelf.tests.numbers import numbers_are_right
 from ratings.models import Rating
 from ratings.tests.factories import RatingFactory
@@ -654,6 +654,16 @@ class TestLongLists:
         assert counts
         assert all(f"LIMIT {COUNTED_AT_MOST}" in sql for sql in counts)
         assert not any("DISTINCT" in query["sql"] for query in captured)
+
+    def test_as_many_as_an_action_may_touch_are_confirmed_in_one_form(self, browser):
+        movie = MovieFactory()
+        form = {"action": "delete_selected", "post": "yes", "why": "spam", "index": "0"}
+        chosen = [movie.pk + number for number in range(CHANGED_AT_MOST)]
+
+        response = browser.post(page(Movie), {**form, "_selected_action": chosen})
+
+        assert response.status_code == 302
+        assert not Movie.objects.exists()
 
     def test_no_more_rows_are_counted_than_anybody_reads(self, django_assert_num_queries):
         for _ in range(3):
