@@ -26,6 +26,7 @@ test: ## Run the tests (ARGS="-k rating" to choose among them)
 	@$(PYTHON) -m pytest -n 2 $(ARGS)
 
 test-browser: ## Work at the moderators' desk in a Chromium (SCREENSHOTS=docs/images keeps pictures)
+	@command -v chromium chromium-browser >/dev/null || { echo "It needs a Chromium: apt-get install chromium"; exit 1; }
 	@$(SET_UP) requirements-dev.txt
 	@$(PYTHON) -m movieshelf.embedded start
 	@$(PYTHON) -m pytest -m browser $(ARGS)

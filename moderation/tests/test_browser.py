@@ -46,7 +46,7 @@ COLOURS = 48
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here"),
+    pytest.mark.skipif(CHROMIUM is None, reason="it needs a Chromium: apt-get install chromium"),
     pytest.mark.django_db(transaction=True),
 ]
 
