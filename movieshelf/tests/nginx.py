@@ -48,11 +48,19 @@ def free_port() -> int:
 
 
 def start_nginx(
-    folder: Path, upstream: int, extra: str = ""
+    folder: Path, upstream: int, extra: str = "", shorter: Mapping[str, str] = {}
 ) -> "tuple[subprocess.Popen[bytes], int]":
-    """Start nginx with the configuration of deploy/nginx; give the process and its port."""
+    """Start nginx with the configuration of deploy/nginx; give the process and its port.
+
+    `shorter` has time limits of http.conf, and what stands in their place.
+    """
     for path in CONFIGURATION.glob("*.conf"):
         shutil.copy(path, folder)
+    http = (folder / "http.conf").read_text()
+    for limit, instead in shorter.items():
+        assert limit in http
+        http = http.replace(limit, instead)
+    (folder / "http.conf").write_text(http)
     port = free_port()
     user = "user root;" if os.geteuid() == 0 else ""
     main = MAIN.format(

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -189,6 +190,66 @@ def test_uploads_may_be_as_large_as_ours(front, path):
     answer = front.ask(f"POST {path}", f"Content-Length: {length}\r\n", "a" * length)
 
     assert (answer.status, answer.code) == (401, "auth_failed")
+
+
+UPLOAD = f"POST /users/me/avatar HTTP/1.1\r\n{REST}Content-Length: 3000000\r\n\r\n"
+
+
+def hang_up(connection: socket.socket) -> None:
+    received = 0
+    while received < 3_000_000 and (part := connection.recv(65_536)):
+        received += len(part)
+
+
+def never_answer(connection: socket.socket) -> None:
+    read_all(connection)
+
+
+@pytest.mark.parametrize("behaviour", [hang_up, never_answer])
+def test_an_upload_that_the_api_fails_is_503_with_the_envelope(tmp_path, behaviour):
+    """Also where the body is over what other addresses take."""
+    with socket.create_server((HOST, 0)) as upstream:
+        process, port = nginx.start_nginx(
+            tmp_path,
+            upstream.getsockname()[1],
+            shorter={"proxy_read_timeout 35s": "proxy_read_timeout 1s"},
+        )
+
+        def fail() -> None:
+            with upstream.accept()[0] as connection:
+                behaviour(connection)
+
+        api = threading.Thread(target=fail)
+        api.start()
+        try:
+            answer = Front(port, tmp_path).send(UPLOAD, "a" * 3_000_000)
+        finally:
+            nginx.end(process)
+            api.join(timeout=20)
+
+    assert (answer.status, answer.code) == (503, "unavailable")
+    assert answer.headers["retry-after"] == "2"
+
+
+def test_an_upload_without_an_api_is_503_with_the_envelope(lonely_front):
+    answer = lonely_front.send(UPLOAD, "a" * 3_000_000)
+
+    assert (answer.status, answer.code) == (503, "unavailable")
+
+
+def test_an_upload_that_falls_silent_is_cut_off(tmp_path):
+    process, port = nginx.start_nginx(
+        tmp_path,
+        nginx.free_port(),
+        shorter={"client_body_timeout 10s": "client_body_timeout 1s"},
+    )
+    try:
+        with Front(port, tmp_path).connect() as connection:
+            connection.sendall(f"{UPLOAD}{'a' * 1_500_000}".encode())
+
+            assert read_all(connection) == b""
+    finally:
+        nginx.end(process)
 
 
 def test_no_client_chooses_its_address(front):
