@@ -12,7 +12,7 @@ from django.utils.http import parse_header_parameters
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "movieshelf.settings")
 
 # They read the settings.
-from movieshelf.api.bodies import readable_chunked_bodies
+from movieshelf.api.bodies import readable_chunked_bodies, taken_whole
 from movieshelf.hot_answers import HotAnswers
 from movieshelf.observing import observed
 from movieshelf.patience import patient
@@ -42,7 +42,8 @@ application = observed(
     patient(
         read_from_replica(
             HotAnswers(
-                readable_chunked_bodies(UTF8Handler()), max_bytes=settings.HOT_ANSWERS_MAX_BYTES
+                taken_whole(readable_chunked_bodies(UTF8Handler())),
+                max_bytes=settings.HOT_ANSWERS_MAX_BYTES,
             )
         ),
         seconds=settings.DATABASE_ANSWER_SECONDS,

@@ -42,6 +42,33 @@ def read_bounded(stream: IO[bytes] | None, request: HttpRequest | Request, max_b
     return body
 
 
+def longest_body() -> int:
+    """Give the bytes of the longest body that any endpoint takes."""
+    return int(max(settings.MEDIA_MAX_BYTES, settings.IMPORT_MAX_BYTES)) + MULTIPART_SLACK_BYTES
+
+
+def taken_whole(application: WSGIApplication) -> WSGIApplication:
+    """Behind a proxy, read what an application left of a body before its answer goes out.
+
+    Who is refused early (401, 429, 503) is answered while the body is still on its way. The server
+    then closes the connection, and a proxy that finds it broken while it sends never looks for an
+    answer: it makes a 502 of it. The proxy has the whole body before it begins to send, so this
+    takes no longer than the way from it to us. Without one, a slow client would hold a thread.
+    """
+    if not settings.TRUSTED_PROXIES:
+        return application
+
+    def wrapped(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        answer = application(environ, start_response)
+        if environ.get("CONTENT_LENGTH"):
+            left = longest_body()
+            while left > 0 and (part := environ["wsgi.input"].read(64 * 1024)):
+                left -= len(part)
+        return answer
+
+    return wrapped
+
+
 def readable_chunked_bodies(application: WSGIApplication) -> WSGIApplication:
     """Give chunked bodies the length that Django needs to see them at all.
 
@@ -51,9 +78,7 @@ def readable_chunked_bodies(application: WSGIApplication) -> WSGIApplication:
 
     def wrapped(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         if "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower():
-            largest = max(settings.MEDIA_MAX_BYTES, settings.IMPORT_MAX_BYTES)
-            bound = largest + MULTIPART_SLACK_BYTES
-            body = _read_up_to(environ["wsgi.input"], bound + 1)
+            body = _read_up_to(environ["wsgi.input"], longest_body() + 1)
             environ["CONTENT_LENGTH"] = str(len(body))
             environ["wsgi.input"] = BytesIO(body)
         return application(environ, start_response)

@@ -8,7 +8,7 @@ from pathlib import Path
 from django.conf import settings
 from django.core.cache import caches
 
-from movieshelf.api.bodies import MULTIPART_SLACK_BYTES
+from movieshelf.api.bodies import longest_body
 from movieshelf.api.cache import ResilientRedisCache
 from movieshelf.checks import unsafe_settings
 from movieshelf.doctor import Finding, Question, error, examination, note, warning
@@ -47,7 +47,7 @@ def proxy(question: Question) -> Iterator[Finding]:
     """Compare nginx's configuration with ours, where one is given."""
     if question.nginx is None:
         return
-    ours = max(settings.MEDIA_MAX_BYTES, settings.IMPORT_MAX_BYTES) + MULTIPART_SLACK_BYTES
+    ours = longest_body()
     text = Path(question.nginx).read_text()
     limits = [int(number) * UNITS[unit.lower()] for number, unit in BODY_LIMIT.findall(text)]
     # nginx's own default.

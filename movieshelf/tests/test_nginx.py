@@ -5,6 +5,7 @@ It needs nginx: Debian's will do. Where there is none this is skipped, and .ci/r
 
 import json
 import os
+import select
 import signal
 import socket
 import threading
@@ -15,13 +16,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from django.conf import settings
 from django.core.cache import cache
 
 from accounts.models import Session
 from media.models import Media
 from media.tests.factories import an_image
-from movieshelf.api.bodies import MULTIPART_SLACK_BYTES
+from movieshelf.api.bodies import longest_body
 from movieshelf.tests import nginx
 from movieshelf.tests.nginx import HOST
 
@@ -186,7 +186,7 @@ def test_what_the_api_refuses_passes_as_it_is(front):
 
 @pytest.mark.parametrize("path", ["/users/me/avatar", "/movies/7/poster", "/imports"])
 def test_uploads_may_be_as_large_as_ours(front, path):
-    length = max(settings.MEDIA_MAX_BYTES, settings.IMPORT_MAX_BYTES) + MULTIPART_SLACK_BYTES
+    length = longest_body()
     answer = front.ask(f"POST {path}", f"Content-Length: {length}\r\n", "a" * length)
 
     assert (answer.status, answer.code) == (401, "auth_failed")
@@ -250,6 +250,26 @@ def test_an_upload_that_falls_silent_is_cut_off(tmp_path):
             assert read_all(connection) == b""
     finally:
         nginx.end(process)
+
+
+def test_the_api_takes_a_body_whole_before_it_refuses_it(api_port):
+    """A proxy that still sends when the connection is closed makes a 502 of our answer."""
+    with Front(api_port, Path()).connect() as connection:
+        connection.sendall(f"{UPLOAD}{'a' * 2_999_999}".encode())
+        assert select.select([connection], [], [], 0.5)[0] == []
+        connection.sendall(b"a")
+
+        answer = parsed(read_all(connection))
+
+    assert (answer.status, answer.code) == (401, "auth_failed")
+
+
+def test_a_body_that_ends_early_is_waited_for_no_longer(api_port):
+    with Front(api_port, Path()).connect() as connection:
+        connection.sendall(f"{UPLOAD}{'a' * 1_000}".encode())
+        connection.shutdown(socket.SHUT_WR)
+
+        assert parsed(read_all(connection)).status == 401
 
 
 def test_no_client_chooses_its_address(front):
