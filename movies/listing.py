@@ -7,6 +7,7 @@ from typing import Any, cast
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
 from django.db.models import Q
+from rest_framework.request import Request
 
 from accounts.models import User
 from movies.marks import START, Place, Span, find_page
@@ -33,6 +34,7 @@ class Scope(models.TextChoices):
     NOT_MINE = "not_mine"
 
 
+OF_SOMEBODY = (Scope.MINE, Scope.NOT_MINE)
 ALIASES = {"latest": "uploaded_desc", "reviews": "reviews_desc", "top": "rating_desc"}
 
 
@@ -55,6 +57,14 @@ class MovieListParams(QuerySerializer):
     scope = SpellingOutChoiceField(Scope.choices, default=Scope.ALL)
     sort = SpellingOutChoiceField([*ORDERS, *ALIASES], default="uploaded_desc")
 
+    @classmethod
+    def parse(cls, request: Request, **context: Any) -> dict[str, Any]:
+        """Give the validated parameters. Raises AuthFailed too, where `scope` needs somebody."""
+        # Who is asking comes before what they ask (contract, section 1).
+        if request.user.is_anonymous and request.query_params.get("scope") in OF_SOMEBODY:
+            raise AuthFailed("Log in to see which films are yours.")
+        return super().parse(request, **context)
+
 
 class MovieList:
     """What one request to `GET /movies` asked for; pages it like a queryset.
@@ -63,8 +73,6 @@ class MovieList:
     """
 
     def __init__(self, asked: dict[str, Any], viewer: User | AnonymousUser) -> None:
-        if asked["scope"] != Scope.ALL and viewer.is_anonymous:
-            raise AuthFailed("Log in to see which films are yours.")
         self.q: str = asked["q"]
         self.sort: str = ALIASES.get(asked["sort"], asked["sort"])
         self.folded = search_fold(self.q)

@@ -256,6 +256,15 @@ def test_mine_needs_somebody(api, scope, token):
     assert response["WWW-Authenticate"] == "Bearer"
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize("also", ["stars=9", "sort=password", "q=1&q=2", "page=0"])
+def test_who_is_asking_for_theirs_is_asked_before_what_else_they_ask(api, user, also):
+    path = f"/movies?scope=mine&{also}"
+
+    assert api.get(path).status_code == 401
+    assert api.as_(user).get(path).status_code == 400
+
+
 def a_varied_shelf() -> list[Movie]:
     """Films with many ties, in everything they are sorted by."""
     dice = Random(7)
