@@ -40,6 +40,30 @@ def test_lists_and_profiles_have_etags_too_which_follow_what_is_shown(api, user,
     assert changed["ETag"] != first["ETag"]
 
 
+@pytest.mark.parametrize(
+    ("where", "rows_of"),
+    [
+        ("/users/me", []),
+        ("/movies/{movie}", ["movies_movie"]),
+        ("/reviews/{review}", ["reviews_review"]),
+        ("/users/{user}", ["accounts_user"]),
+    ],
+)
+def test_a_304_reads_who_asks_and_at_most_the_one_row_that_tells(
+    api, user, review, where, rows_of, settings, django_assert_num_queries
+):
+    settings.RANK_MAX_AGE_SECONDS = 60.0
+    where = where.format(movie=review.movie_id, review=review.pk, user=user.pk)
+    member = api.as_(user)
+    tag = member.get(where)["ETag"]
+
+    with django_assert_num_queries(1 + len(rows_of)) as queries:
+        unchanged = member.get(where, HTTP_IF_NONE_MATCH=tag)
+
+    assert unchanged.status_code == 304
+    assert all(name in queries[1]["sql"] for name in rows_of)
+
+
 def test_a_change_says_the_etag_that_reading_gives(api, user, review):
     member = api.as_(user)
 
