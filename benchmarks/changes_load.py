@@ -185,6 +185,8 @@ def main() -> None:
     while any(writer.is_alive() for writer in writers):
         if not reader.read_page():
             time.sleep(0.05)
+    if any(writer.exitcode for writer in writers):
+        sys.exit("A writer died, and with it the count of what it wrote.")
     answers = sum((done.get() for _ in writers), Counter())
     during = sum(reader.heard.values())
     for _ in range(SETTLE_SECONDS):

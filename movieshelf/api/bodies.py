@@ -1,6 +1,7 @@
 """Reading request bodies within a bound, sized in advance or chunked."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from io import BytesIO
 from typing import IO, Any
 
@@ -18,7 +19,11 @@ MULTIPART_SLACK_BYTES = 64 * 1024
 
 def declared_length(request: HttpRequest | Request) -> int:
     """Give the Content-Length, 0 where there is none."""
-    digits = request.META.get("CONTENT_LENGTH") or "0"
+    return _length(request.META)
+
+
+def _length(environ: Mapping[str, Any]) -> int:
+    digits: str = environ.get("CONTENT_LENGTH") or "0"
     return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 19 else 0
 
 
@@ -48,22 +53,21 @@ def longest_body() -> int:
 
 
 def taken_whole(application: WSGIApplication) -> WSGIApplication:
-    """Behind a proxy, read what an application left of a body before its answer goes out.
+    """Read what an application left of a body that we could take, before its answer goes out.
 
-    Who is refused early (401, 429, 503) is answered while the body is still on its way. The server
-    then closes the connection, and a proxy that finds it broken while it sends never looks for an
-    answer: it makes a 502 of it. The proxy has the whole body before it begins to send, so this
-    takes no longer than the way from it to us. Without one, a slow client would hold a thread.
+    A film that is not there is known before the body is read, and so is who is not logged in. But
+    behind an answer that comes before the whole body the server ends the connection, and tells
+    nobody: who is still sending hears no answer (a proxy makes a 502 of it), and who sends the next
+    request on that connection loses it. A slow client can hold a thread by this, as by any body
+    that we need: that is what a proxy is for, which takes bodies whole before it passes them on.
     """
-    if not settings.TRUSTED_PROXIES:
-        return application
 
     def wrapped(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         answer = application(environ, start_response)
-        if environ.get("CONTENT_LENGTH"):
-            left = longest_body()
-            while left > 0 and (part := environ["wsgi.input"].read(64 * 1024)):
-                left -= len(part)
+        if 0 < _length(environ) <= longest_body():
+            with suppress(OSError):  # gone, and so is whom the answer is for
+                while environ["wsgi.input"].read(64 * 1024):
+                    pass
         return answer
 
     return wrapped

@@ -5,6 +5,7 @@ Its database is out of reach, which most of this does not need, and which two te
 
 import os
 import re
+import select
 import socket
 import subprocess
 import sys
@@ -196,11 +197,13 @@ def test_a_length_over_the_limit_is_413_before_the_body_comes(server):
     assert answer.seconds < 2
 
 
-def test_a_body_that_was_refused_unread_is_not_taken_for_a_request(server):
-    """Row 11: the rest of the body is a request in disguise."""
-    hidden = f"GET /healthz HTTP/1.1\r\nHost: {HOST}\r\n\r\n" * 50_000
+@pytest.mark.parametrize("times", [50_000, 200_000])
+def test_a_body_that_was_refused_unread_is_not_taken_for_a_request(server, times):
+    """Row 11: the rest of the body is a request in disguise. The longer one is never read."""
+    hidden = f"GET /healthz HTTP/1.1\r\nHost: {HOST}\r\n\r\n" * times
+    head = f"Content-Length: {len(hidden)}\r\nConnection: close\r\n"
 
-    answer = server.send(post(server, f"Content-Length: {len(hidden)}\r\n"), hidden)
+    answer = server.send(post(server, head), hidden)
 
     assert answer.status == 413
     assert "HTTP/1.1 200" not in answer.rest
@@ -313,6 +316,32 @@ def test_requests_on_one_connection_are_answered_in_turn(server):
     assert answer.status == 400
     assert answer.rest.startswith("HTTP/1.1 200 OK")
     assert answer.rest.count("HTTP/1.1") == 1
+
+
+@pytest.mark.parametrize("size", [2, 3 * MEBIBYTE])
+def test_an_answer_that_needs_no_body_leaves_the_connection_to_the_next_request(server, size):
+    """Closed behind such an answer, it would take what the client sends next along."""
+    healthz = f"GET /healthz HTTP/1.1\r\nHost: {HOST}:{server.port}\r\n"
+    head = f"PATCH /reviews/1 HTTP/1.1\r\nHost: {HOST}:{server.port}\r\n"
+
+    with server.connect() as connection:
+        connection.sendall(f"{head}Content-Length: {size}\r\n\r\n".encode())
+        # Time for an answer that comes too early, and for the end of the connection behind it.
+        select.select([connection], [], [], 0.3)
+        connection.sendall(b"x" * size)
+        connection.sendall(f"{healthz}Connection: close\r\n\r\n".encode())
+        answer = parsed(read_all(connection), 0)
+
+    assert answer.status == 401
+    assert answer.rest.startswith("HTTP/1.1 200 OK")
+
+
+def test_a_body_that_nobody_needs_may_end_too_early(server):
+    head = f"PATCH /reviews/1 HTTP/1.1\r\nHost: {HOST}:{server.port}\r\n"
+
+    answer = server.send(f"{head}Content-Length: 50\r\n\r\n", "{", hang_up=True)
+
+    assert answer.status == 401
 
 
 def test_without_a_database_it_lives_is_not_ready_and_says_to_come_back(server):
