@@ -41,8 +41,8 @@ def unsafe_settings(settings: Mapping[str, Any]) -> Iterator[str]:
         yield "COOKIE_SAMESITE must be Strict, Lax or None."
     if settings["TRUSTED_PROXIES"] < 0:
         yield "TRUSTED_PROXIES must be a number of proxies, 0 or more."
-    for name, rate in settings.items():
-        if name.startswith("RATELIMIT_") and isinstance(rate, str) and not RATE.fullmatch(rate):
+    for name in rates_of(settings):
+        if not RATE.fullmatch(settings[name]):
             yield f"{name} must be a rate such as 20/m: a number by s, m, h or d."
     if settings["METRICS_TOKEN"]:
         yield from _key_problems("METRICS_TOKEN", settings["METRICS_TOKEN"])
@@ -50,6 +50,16 @@ def unsafe_settings(settings: Mapping[str, Any]) -> Iterator[str]:
         yield "METRICS_NETWORKS must hold networks such as 10.0.0.0/8."
     if settings["WEB_PROCESSES"] > 1 and not settings["REDIS_URL"]:
         yield "REDIS_URL is empty: several processes (WEB_PROCESSES) need a shared Valkey or Redis."
+
+
+def rates_of(settings: Mapping[str, Any]) -> list[str]:
+    """Give the names of the settings that hold a rate."""
+    # The third setting of django-ratelimit, RATELIMIT_USE_CACHE, names a cache.
+    return [
+        name
+        for name, value in settings.items()
+        if name.startswith("RATELIMIT_") and not name.endswith("_CACHE") and isinstance(value, str)
+    ]
 
 
 def _is_network(text: str) -> bool:

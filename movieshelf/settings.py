@@ -294,6 +294,10 @@ if REDIS_URL:
         # Two databases that share a Valkey, as before and after a restore, have nothing in common.
         "KEY_PREFIX": f"movieshelf:{database['NAME']}",
     }
+    CACHES["ceilings"] = {
+        **CACHES["default"],
+        "BACKEND": "movieshelf.api.cache.CountersCache",
+    }
 
 # Images up to this size are kept in Valkey while they are asked for; 0 keeps none.
 MEDIA_CACHE_MAX_BYTES = env("MEDIA_CACHE_MAX_BYTES")
@@ -439,6 +443,7 @@ RATELIMIT_REFRESH_IP = env("RATELIMIT_REFRESH_IP")
 RATELIMIT_WRITES_USER = env("RATELIMIT_WRITES_USER")
 RATELIMIT_UPLOADS_USER = env("RATELIMIT_UPLOADS_USER")
 RATELIMIT_IMPORTS_USER = env("RATELIMIT_IMPORTS_USER")
+RATELIMIT_USE_CACHE = "ceilings" if "ceilings" in CACHES else "default"
 # A counter that expires between being found and being counted up is no reason to refuse.
 RATELIMIT_FAIL_OPEN = True
 # Each process keeps this much of what it answered (movieshelf.hot_answers); 0 keeps nothing.

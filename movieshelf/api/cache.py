@@ -12,7 +12,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.core.cache.backends.base import DEFAULT_TIMEOUT
 from django.core.cache.backends.locmem import LocMemCache
@@ -181,3 +181,62 @@ class ResilientRedisCache(RedisCache):
 
 def _nothing() -> None:
     return None
+
+
+class Counter(NamedTuple):
+    """A counter that this process knows to be there."""
+
+    timeout: float | None
+    expires_at: float
+
+
+class CountersCache(ResilientRedisCache):
+    """Counters alone: added once, counted up, left to expire.
+
+    Who counts asks for `add` before each `incr`. A process that has seen a counter knows that it is
+    there until it expires, so that `add` asks nobody; one that Redis has lost since begins anew.
+    """
+
+    def __init__(self, server: str, params: dict[str, Any]) -> None:
+        super().__init__(server, params)
+        self._there = _counters.setdefault(server, {})
+
+    def add(
+        self,
+        key: str,
+        value: Any,
+        timeout: float | None = DEFAULT_TIMEOUT,
+        version: int | None = None,
+    ) -> bool:
+        now = time.monotonic()
+        known = self._there.get(key)
+        if known is not None and now < known.expires_at:
+            return False
+        added = super().add(key, value, timeout, version)
+        if len(self._there) >= OWN_MAX_ENTRIES:
+            self._there.clear()
+        self._there[key] = Counter(timeout, now + (timeout or 0))
+        self._forget_while_away(key)
+        return added
+
+    def incr(self, key: str, delta: int = 1, version: int | None = None) -> int:
+        try:
+            return super().incr(key, delta, version)
+        except ValueError:
+            lost = self._there.get(key)
+            if lost is None:
+                raise
+            if super().add(key, delta, lost.timeout, version):
+                return delta
+            return super().incr(key, delta, version)
+        finally:
+            self._forget_while_away(key)
+
+    def _forget_while_away(self, key: str) -> None:
+        """Ask Redis anew once it is back: what was counted meanwhile was this process's own."""
+        if self.line.is_down:
+            self._there.pop(key, None)
+
+
+# Django makes a cache for each thread; what they know of its counters they share.
+_counters: dict[str, dict[str, Counter]] = {}

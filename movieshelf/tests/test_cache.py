@@ -11,7 +11,13 @@ import pytest
 import time_machine
 
 from accounts.tests.factories import PASSWORD
-from movieshelf.api.cache import ANSWER_SECONDS, CONNECT_SECONDS, ResilientRedisCache, _lines
+from movieshelf.api.cache import (
+    ANSWER_SECONDS,
+    CONNECT_SECONDS,
+    CountersCache,
+    ResilientRedisCache,
+    _lines,
+)
 from movieshelf.tests.valkey import OwnValkey, own_valkey, until
 
 # What a request may wait in all, and what a busy machine adds to that.
@@ -34,6 +40,10 @@ def _no_thread_goes_on_asking() -> Iterator[None]:
 
 def cache_at(url: str) -> ResilientRedisCache:
     return ResilientRedisCache(url, {"KEY_PREFIX": "test"})
+
+
+def counters_at(url: str) -> CountersCache:
+    return CountersCache(url, {"KEY_PREFIX": "test"})
 
 
 def used_as_a_request_uses_it(cache: ResilientRedisCache) -> float:
@@ -218,10 +228,8 @@ def shelf(valkey, settings) -> OwnValkey:
     valkey.start()
     settings.RATELIMIT_ENABLE = True
     settings.CACHES = {
-        "default": {
-            "BACKEND": "movieshelf.api.cache.ResilientRedisCache",
-            "LOCATION": valkey.url,
-        }
+        name: {"BACKEND": f"movieshelf.api.cache.{backend}", "LOCATION": valkey.url}
+        for name, backend in [("default", "ResilientRedisCache"), ("ceilings", "CountersCache")]
     }
     return valkey
 
@@ -288,3 +296,54 @@ def test_once_valkey_is_back_it_counts_for_everybody_again(api, user, shelf):
     log_in(api, user.email)
 
     assert shelf.client().dbsize() >= 2
+
+
+@pytest.fixture
+def url(valkey) -> str:
+    valkey.start()
+    return valkey.url
+
+
+def test_a_counter_that_is_there_is_not_asked_for_again(valkey, url):
+    counters = counters_at(url)
+    counters.add("count", 1, 60)
+
+    assert not counters.add("count", 1, 60)
+    assert counters.incr("count") == 2
+
+    assert valkey.client().info("commandstats")["cmdstat_set"]["calls"] == 1
+
+
+def test_a_counter_of_another_process_is_counted_up(url):
+    cache_at(url).add("count", 7, 60)
+    counters = counters_at(url)
+
+    assert not counters.add("count", 1, 60)
+
+    assert counters.incr("count") == 8
+
+
+def test_a_counter_that_is_lost_begins_anew_and_ends_as_it_would_have(url):
+    counters = counters_at(url)
+    counters.add("count", 5, 60)
+    cache_at(url).clear()
+
+    assert not counters.add("count", 1, 60)
+    assert counters.incr("count") == 1
+    assert counters.incr("count") == 2
+
+    assert 0 < counters.ttl("count") <= 60
+
+
+def test_a_counter_that_is_over_is_added_again(url):
+    counters = counters_at(url)
+    counters.add("count", 5, 0.05)
+
+    until(lambda: not cache_at(url).has_key("count"))
+
+    assert counters.add("count", 1, 60)
+
+
+def test_a_counter_that_nobody_added_is_not_counted_up(url):
+    with pytest.raises(ValueError, match="count"):
+        counters_at(url).incr("count")

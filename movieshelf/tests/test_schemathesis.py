@@ -36,6 +36,7 @@ from accounts.tokens import AccessToken, RefreshToken
 from media.tests import pictures
 from media.tests.factories import an_image
 from movies.tests.factories import MovieFactory
+from movieshelf.checks import rates_of
 from movieshelf.reference.document import COMMITTED, Document, dicts_in
 from movieshelf.wsgi import UTF8Handler
 from ratings.tests.factories import RatingFactory
@@ -206,9 +207,8 @@ CHECKS: dict[str, list[CheckFunction]] = {
 def _nobody_is_held_back(request: pytest.FixtureRequest) -> Iterator[None]:
     """Raise the ceilings, and keep the test's connection over requests, as Django's client does."""
     of_the_project = request.getfixturevalue("settings")
-    for name in dir(of_the_project):
-        if name.startswith("RATELIMIT_") and isinstance(getattr(of_the_project, name), str):
-            setattr(of_the_project, name, "1000000/m")
+    for name in rates_of({name: getattr(of_the_project, name) for name in dir(of_the_project)}):
+        setattr(of_the_project, name, "1000000/m")
     for signal in (request_started, request_finished):
         signal.disconnect(close_old_connections)
     yield

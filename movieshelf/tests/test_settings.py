@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from movieshelf import checks
+from movieshelf.checks import rates_of
 from movieshelf.embedded import services
 
 ROOT = Path(settings.BASE_DIR)
@@ -170,8 +171,7 @@ def test_the_session_of_the_admin_stays_in_the_admin_and_on_tls():
 def test_the_ceilings_are_those_of_the_contract():
     rates = {
         name.removeprefix("RATELIMIT_"): getattr(settings, name)
-        for name in dir(settings)
-        if name.startswith("RATELIMIT_") and isinstance(getattr(settings, name), str)
+        for name in rates_of({name: getattr(settings, name) for name in dir(settings)})
     }
 
     assert rates == {
