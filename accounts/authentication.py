@@ -1,6 +1,8 @@
 """Who is asking: the access token, and the one query that reads its login and member."""
 
-from django.http import HttpRequest
+from collections.abc import Mapping
+from typing import Any
+
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
@@ -14,27 +16,36 @@ class SessionTokenAuthentication(BaseAuthentication):
     """`Authorization: Bearer …`; one that is there but unusable is 401, on public paths too."""
 
     def authenticate(self, request: Request) -> tuple[User, Session] | None:
-        raw = bearer_token(request)
-        if raw is None:
-            return None
-        token = read(AccessToken, raw)
-        session = Session.objects.live_with_member(token.session_id)
-        if session is None or str(session.user_id) != token["sub"]:
-            raise AuthFailed("This login has ended.")
-        if seen := current.get():
-            seen.user_id = session.user_id
-        return session.user, session
+        session = login_of(request.META)
+        return None if session is None else (session.user, session)
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"
 
 
-def bearer_token(request: HttpRequest | Request) -> str | None:
+def login_of(environ: Mapping[str, Any]) -> Session | None:
+    """Give the login whose token the Authorization header has, with its member.
+
+    None without the header. Raises AuthFailed for one that is unusable, or whose login has ended.
+    """
+    raw = bearer_token(environ)
+    if raw is None:
+        return None
+    token = read(AccessToken, raw)
+    session = Session.objects.live_with_member(token.session_id)
+    if session is None or str(session.user_id) != token["sub"]:
+        raise AuthFailed("This login has ended.")
+    if seen := current.get():
+        seen.user_id = session.user_id
+    return session
+
+
+def bearer_token(environ: Mapping[str, Any]) -> str | None:
     """Give the token of the Authorization header, None without the header.
 
     Raises AuthFailed for another scheme, two tokens, or bytes that no token has.
     """
-    header: str | None = request.META.get("HTTP_AUTHORIZATION")
+    header: str | None = environ.get("HTTP_AUTHORIZATION")
     if header is None:
         return None
     scheme, _, raw = header.partition(" ")

@@ -163,6 +163,8 @@ SILENCED_SYSTEM_CHECKS = [
 
 ROOT_URLCONF = "movieshelf.urls"
 WSGI_APPLICATION = "movieshelf.wsgi.application"
+# What is done without Django around it where nothing is unusual (movieshelf.short_ways).
+SHORT_WAYS = ["ratings.short.RATE", "reviews.short.WRITE"]
 APPEND_SLASH = False
 
 TEMPLATES = [

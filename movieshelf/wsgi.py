@@ -17,6 +17,7 @@ from movieshelf.hot_answers import HotAnswers
 from movieshelf.observing import observed
 from movieshelf.patience import patient
 from movieshelf.replica import read_from_replica
+from movieshelf.short_ways import ShortWays
 
 
 class UTF8Request(WSGIRequest):
@@ -37,15 +38,9 @@ class UTF8Handler(WSGIHandler):
 
 
 django.setup(set_prefix=False)
+views = taken_whole(readable_chunked_bodies(UTF8Handler()))
+short = ShortWays(views, settings.SHORT_WAYS)
+answers = HotAnswers(short, max_bytes=settings.HOT_ANSWERS_MAX_BYTES)
+reading = patient(read_from_replica(answers), seconds=settings.DATABASE_ANSWER_SECONDS)
 # Outermost: what answers before Django is logged and counted as well.
-application = observed(
-    patient(
-        read_from_replica(
-            HotAnswers(
-                taken_whole(readable_chunked_bodies(UTF8Handler())),
-                max_bytes=settings.HOT_ANSWERS_MAX_BYTES,
-            )
-        ),
-        seconds=settings.DATABASE_ANSWER_SECONDS,
-    )
-)
+application = observed(reading)

@@ -23,6 +23,8 @@ from movieshelf.api.errors import RateLimited
 from movieshelf.metrics import CEILINGS_HIT
 
 RATE = re.compile(r"([0-9]{1,9})/([smhd])")
+# In the WSGI environ: what was counted before Django had this request, by the ceiling's name.
+COUNTED_BEFORE = "movieshelf.counted"
 SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
@@ -53,6 +55,8 @@ class Ceiling:
 
     def count(self, request: HttpRequest | Request, who: str) -> None:
         """Count one more by `who`. Raises RateLimited over the ceiling."""
+        if self.name in request.META.get(COUNTED_BEFORE, {}):
+            return
         quota, window_seconds = parse_rate(getattr(settings, self.setting))
         usage = get_usage(  # type: ignore[no-untyped-call]  # django-ratelimit has no types
             request,
@@ -133,7 +137,8 @@ def counted(request: HttpRequest | Request) -> list[Count]:
     """Give the list of what was counted for this request so far, to add to it."""
     http = request._request if isinstance(request, Request) else request
     if not hasattr(http, "_ceilings_counted"):
-        http._ceilings_counted = []  # type: ignore[attr-defined]  # ours, on Django's request
+        before = request.META.get(COUNTED_BEFORE, {})
+        http._ceilings_counted = [*before.values()]  # type: ignore[attr-defined]  # ours, on Django's request
     counts: list[Count] = http._ceilings_counted  # type: ignore[attr-defined]  # set above
     return counts
 

@@ -19,6 +19,9 @@ logger = logging.getLogger(__name__)
 
 Details = dict[str, list[dict[str, Any]]]
 
+# In the WSGI environ: what was raised before Django had the request. The view raises it, once what
+# comes before has been checked.
+RAISED_BEFORE = "movieshelf.raised"
 # How long a client should wait after a 503: long enough for a failover's first second to pass.
 RETRY_AFTER_SECONDS = 2
 

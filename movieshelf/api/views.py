@@ -16,7 +16,7 @@ from rest_framework.views import APIView
 from movieshelf.api.bodies import declared_length
 from movieshelf.api.ceilings import WRITES, PerIP, PerUser, tell
 from movieshelf.api.conditional import tag
-from movieshelf.api.errors import MethodNotAllowed, ReadOnly
+from movieshelf.api.errors import RAISED_BEFORE, MethodNotAllowed, ReadOnly
 from movieshelf.api.pagination import NumberedPagination
 from movieshelf.api.serializers import refuse_broken_query
 
@@ -51,6 +51,8 @@ class ApiMixin(APIView):
         if settings.READ_ONLY and request.method not in SAFE_METHODS and not self.works_read_only:
             raise ReadOnly()
         refuse_broken_query(request)
+        if RAISED_BEFORE in request.META:
+            raise request.META[RAISED_BEFORE]
 
     def check_throttles(self, request: Request) -> None:
         """Count the request; DRF asks after the credentials and before the thing."""
