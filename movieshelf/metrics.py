@@ -22,6 +22,9 @@ REQUEST_SECONDS = Histogram(
 QUERIES = Counter("movieshelf_queries", "Statements that requests sent to the database.")
 SLOW_QUERIES = Counter("movieshelf_slow_queries", "Statements slower than SLOW_QUERY_MS.")
 CEILINGS_HIT = Counter("movieshelf_ceilings_hit", "Requests refused with 429.", ["ceiling"])
+REFUSED_AT_THE_DOOR = Counter(
+    "movieshelf_refused_at_the_door", "Requests told 503 because the line was full."
+)
 CACHE_LOOKUPS = Counter(
     "movieshelf_cache_lookups", "Answers looked for in a cache.", ["cache", "result"]
 )

@@ -32,7 +32,7 @@ DEFAULTS = {
     "GRANIAN_WEBSOCKETS": "false",
     # Threads wait: for the database, for slow clients, uploads for a decoder. MEDIA_UPLOADS_AT_ONCE
     # leaves some of them to readers.
-    "GRANIAN_BLOCKING_THREADS": "16",
+    "GRANIAN_BLOCKING_THREADS": "64",
     "GRANIAN_RESPAWN_FAILED_WORKERS": "true",
     "GRANIAN_WORKERS_KILL_TIMEOUT": "30",
 }

@@ -39,6 +39,8 @@ env = environ.Env(  # type: ignore[no-untyped-call]  # django-environ has no typ
     TRUSTED_PROXIES=(int, 0),
     WEB_PROCESSES=(int, 2),
     DRAIN_SECONDS=(float, 5.0),
+    REQUESTS_AT_ONCE=(int, 4),
+    REQUESTS_IN_LINE=(int, 56),
     METRICS_TOKEN=(str, ""),
     METRICS_NETWORKS=(list, []),
     RATELIMIT_ENABLE=(bool, True),
@@ -98,6 +100,9 @@ ALLOWED_HOSTS = env("ALLOWED_HOSTS") or (["127.0.0.1", "localhost", "[::1]"] if 
 READ_ONLY = env("READ_ONLY")
 WEB_PROCESSES = env("WEB_PROCESSES")
 DRAIN_SECONDS = env("DRAIN_SECONDS")
+# Each process (movieshelf.admission); its threads are some more, for health and refusals.
+REQUESTS_AT_ONCE = env("REQUESTS_AT_ONCE")
+REQUESTS_IN_LINE = env("REQUESTS_IN_LINE")
 
 # --- What it is made of -------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from django.utils.http import parse_header_parameters
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "movieshelf.settings")
 
 # They read the settings.
+from movieshelf.admission import Door, Places
 from movieshelf.api.bodies import readable_chunked_bodies, taken_whole
 from movieshelf.hot_answers import HotAnswers
 from movieshelf.observing import observed
@@ -39,8 +40,8 @@ class UTF8Handler(WSGIHandler):
 
 django.setup(set_prefix=False)
 views = taken_whole(readable_chunked_bodies(UTF8Handler()))
-short = ShortWays(views, settings.SHORT_WAYS)
-answers = HotAnswers(short, max_bytes=settings.HOT_ANSWERS_MAX_BYTES)
+working = Places(ShortWays(views, settings.SHORT_WAYS), at_once=settings.REQUESTS_AT_ONCE)
+answers = HotAnswers(working, max_bytes=settings.HOT_ANSWERS_MAX_BYTES)
 reading = patient(read_from_replica(answers), seconds=settings.DATABASE_ANSWER_SECONDS)
 # Outermost: what answers before Django is logged and counted as well.
-application = observed(reading)
+application = observed(Door(reading, room=settings.REQUESTS_AT_ONCE + settings.REQUESTS_IN_LINE))

@@ -153,6 +153,12 @@ class Unavailable(ApiError):
         super().__init__(message, headers={"Retry-After": str(retry_after)})
 
 
+class Overloaded(Unavailable):
+    """More requests are here than can wait for their turn."""
+
+    default_detail = "Too many requests are here at once; try again in a moment."
+
+
 class ReadOnly(Unavailable):
     """READ_ONLY is on: somebody looks after the database."""
 
