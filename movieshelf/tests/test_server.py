@@ -46,7 +46,7 @@ class Server:
         started = time.perf_counter()
         with self.connect() as connection:
             # It may answer and hang up before it has read all.
-            with suppress(BrokenPipeError, ConnectionResetError):
+            with suppress(OSError):
                 for part in parts:
                     connection.sendall(part.encode("latin-1"))
                 if hang_up:
