@@ -13,8 +13,8 @@ the pages are right all the same, and only walked to. docs/lists.md tells the wh
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property, wraps
 from itertools import accumulate, batched
 from typing import Any, NamedTuple
 
@@ -329,35 +329,28 @@ def need_rebuild() -> bool:
     return max(largest) > MAX_BLOCK_FILMS
 
 
-def rebuild() -> bool:
-    """Cut the blocks anew, beside traffic; give False where somebody changed the marks meanwhile.
+def in_one_snapshot(work: Callable[[Any], bool]) -> Callable[[], bool]:
+    """Make work a transaction of one snapshot; give False where PostgreSQL refuses what it wrote.
 
-    All of it is read in one snapshot, whose moves are deleted: they are in what was read. Who
-    folds, or loads in bulk, writes the row of marks, and then PostgreSQL refuses ours.
+    So it does when somebody changed the same meanwhile.
     """
-    try:
-        with transaction.atomic(), connection.cursor() as cursor:
-            if not _in_one_snapshot(cursor):
+
+    @wraps(work)
+    def run() -> bool:
+        try:
+            with transaction.atomic(), connection.cursor() as cursor:
+                if not _in_one_snapshot(cursor):
+                    return False
+                cursor.execute("SET LOCAL statement_timeout = 0")
+                cursor.execute("SET LOCAL jit = off")
+                cursor.execute("SET LOCAL work_mem = '64MB'")
+                return work(cursor)
+        except OperationalError as exc:
+            if isinstance(exc.__cause__, (*TRY_AGAIN, LockNotAvailable)):
                 return False
-            cursor.execute("SET LOCAL statement_timeout = 0")
-            cursor.execute("SET LOCAL jit = off")
-            cursor.execute("SET LOCAL work_mem = '64MB'")
-            cursor.execute("DELETE FROM movies_move")
-            boundaries, counts = b"", b""
-            for sort in KEYS:
-                keys, blocks = _cut(cursor, sort)
-                boundaries += keys
-                counts += blocks
-            cursor.execute(
-                "UPDATE movies_pagemarks SET boundaries = %s, counts = %s, scores = %s,"
-                f" version = {_NEW_VERSION}",
-                [boundaries, counts, _count_scores(cursor)],
-            )
-            return bool(cursor.rowcount)
-    except OperationalError as exc:
-        if isinstance(exc.__cause__, (*TRY_AGAIN, LockNotAvailable)):
-            return False
-        raise
+            raise
+
+    return run
 
 
 def _in_one_snapshot(cursor: Any) -> bool:
@@ -366,6 +359,27 @@ def _in_one_snapshot(cursor: Any) -> bool:
         return False
     cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
     return True
+
+
+@in_one_snapshot
+def rebuild(cursor: Any) -> bool:
+    """Cut the blocks anew, beside traffic; give False where somebody changed the marks meanwhile.
+
+    All of it is read in one snapshot, whose moves are deleted: they are in what was read. Who
+    folds, or loads in bulk, writes the row of marks, and then PostgreSQL refuses ours.
+    """
+    cursor.execute("DELETE FROM movies_move")
+    boundaries, counts = b"", b""
+    for sort in KEYS:
+        keys, blocks = _cut(cursor, sort)
+        boundaries += keys
+        counts += blocks
+    cursor.execute(
+        "UPDATE movies_pagemarks SET boundaries = %s, counts = %s, scores = %s,"
+        f" version = {_NEW_VERSION}",
+        [boundaries, counts, _count_scores(cursor)],
+    )
+    return bool(cursor.rowcount)
 
 
 def _cut(cursor: Any, sort: str) -> tuple[bytes, bytes]:
