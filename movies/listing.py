@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
@@ -10,6 +10,7 @@ from django.db.models import Q
 from rest_framework.request import Request
 
 from accounts.models import User
+from movies import texts
 from movies.marks import START, Place, Span, find_page
 from movies.models import Movie, MovieQuerySet, StarCount
 from movies.orders import ORDERS, Order
@@ -24,6 +25,12 @@ MAX_QUERY_LENGTH = 200
 # A typo is guessed at from three characters on, and twenty guesses are enough.
 MIN_FUZZY_LENGTH = 3
 MAX_FUZZY = 20
+# So few of a shelf are not walked to, past all others.
+RARE = 1_000
+# So many films are passed over in some twenty milliseconds, and so many are found by a common text
+# and sorted in some three hundred.
+FAR = 20_000
+MAX_SORTED = 100_000
 # Up to here a page is walked to from the front of its order, every film read on the way.
 NEAR = 300
 
@@ -66,6 +73,13 @@ class MovieListParams(QuerySerializer):
         return super().parse(request, **context)
 
 
+class Many(NamedTuple):
+    """How many films have a common text, and how many of them the other filters leave."""
+
+    having: int
+    left: int
+
+
 class MovieList:
     """What one request to `GET /movies` asked for; pages it like a queryset.
 
@@ -83,35 +97,70 @@ class MovieList:
         self.is_fuzzy = False
         # The films that have `q` in their titles, where they are few.
         self._few: Sequence[int] | None = None
+        self._many: Many | None = None
 
     def total(self) -> int:
         """Say how many films there are; where none has `q` in its title, find the closest ones."""
         if not self.folded:
             return self._total_of_shelf()
+        if (total := self._total_of_many()) is not None:
+            return total
         found = titles_containing.of(self.folded)
-        if found.ids is not None:
-            # Few enough to be looked at one by one.
-            self._few = found.ids
-            self.filtered = self.filtered.filter(among(found.ids))
-            if found.films or len(self.q) < MIN_FUZZY_LENGTH:
-                return self.filtered.count() if self._is_filtered else found.films
-            self._closest = self._find_closest()
-            self.is_fuzzy = bool(self._closest)
-            return len(self._closest)
-        return self._total_of_many(found.films)
+        if found.ids is None:
+            # Not known to be common yet, and counted each time.
+            self.filtered = self.filtered.filter(has_text(self.folded))
+            return self.filtered.count() if self._is_filtered else found.films
+        if found.films or len(self.q) < MIN_FUZZY_LENGTH:
+            return self._keep_of(found.ids)
+        self._few, self._closest = (), self._find_closest()
+        self.is_fuzzy = bool(self._closest)
+        return len(self._closest)
 
     @property
     def _is_filtered(self) -> bool:
         return bool(self.stars) or self.scope != Scope.ALL
 
-    def _total_of_many(self, films: int) -> int:
+    def _total_of_many(self) -> int | None:
+        """Count where `q` is a text that many titles have; None where it is not."""
+        films = texts.films_having(self.folded)
+        # There were many once, and some of them are gone.
+        if films is None or films <= texts.FEW:
+            return None
         having = has_text(self.folded)
+        total: int | None = films
+        if self.scope == Scope.MINE:
+            self.filtered = self.filtered.filter(having)
+            return self.filtered.count()
+        if self.stars:
+            total = texts.films_having(self.folded, stars=self.stars)
+        if total is not None and total <= RARE:
+            return self._look_at_each(films)
         self.filtered = self.filtered.filter(having)
-        if not self._is_filtered:
-            return films
-        if self.scope == Scope.NOT_MINE and not self.stars:
-            return films - Movie.objects.added_by(cast(User, self.viewer)).filter(having).count()
-        return self.filtered.count()
+        if total is not None and self.scope == Scope.NOT_MINE:
+            mine = Movie.objects.rated_at_least(self.stars).added_by(cast(User, self.viewer))
+            total -= mine.filter(having).count()
+        if total is not None:
+            self._many = Many(films, total)
+        return self.filtered.count() if total is None else total
+
+    def _look_at_each(self, films_having: int) -> int:
+        """Find the few that have both `q` and the stars, among whichever has fewer films.
+
+        To walk to them along their order would be to pass over most of the shelf.
+        """
+        if StarCount.objects.films_of_at_least(self.stars) < films_having:
+            lowest = Decimal(self.stars) - Decimal("0.5")
+            best = self.filtered.filter(stats__average_rating__gte=lowest)
+            self._few = list(best.filter(has_text(self.folded)).values_list("pk", flat=True))
+            return len(self._few)
+        return self._keep_of(texts.films_in_blocks(self.folded))
+
+    def _keep_of(self, ids: Sequence[int]) -> int:
+        """Keep those of these films that the other filters leave, and say how many they are."""
+        if self._is_filtered:
+            ids = list(self.filtered.filter(among(ids)).values_list("pk", flat=True))
+        self._few = ids
+        return len(ids)
 
     def __getitem__(self, page: slice) -> MovieQuerySet:
         films = Movie.objects.with_stats()
@@ -122,6 +171,8 @@ class MovieList:
         films = films.order_by(*self.order.of_films())
         if self._few is not None:
             return films.filter(pk__in=self._ids_of_few(page.start, page.stop - page.start))
+        if self._many is not None:
+            return films.filter(pk__in=self._ids_of_many(page.start, page.stop - page.start))
         if self._is_near(page.stop):
             return (films & self.filtered)[page]
         return films.filter(pk__in=self._ids_far_out(page.start, page.stop - page.start))
@@ -144,6 +195,30 @@ class MovieList:
         everywhere = Place(offset, [Span(START, None)])
         only = self._only(self.order.model) & among(self._few or ())
         return self.order.walk(everywhere, limit, only)
+
+    def _ids_of_many(self, offset: int, limit: int) -> list[int]:
+        """Walk to a page among the films that have `q`, as far as it would be if they stood evenly.
+
+        Where they stand farther off, or it is far, they are found one by one, unless they are so
+        many that walking is less.
+        """
+        having, left = cast(Many, self._many)
+        only = self._only(self.order.model) & has_text(
+            self.folded, of="" if self.order.model is Movie else "movie__"
+        )
+        wanted = max(0, min(limit, left - offset))
+        stars = 0 if self.sort == "rating_desc" else self.stars
+        evenly = (offset + wanted) * StarCount.objects.films_of_at_least(stars) // left
+        if evenly <= FAR or having > MAX_SORTED:
+            near = find_page(self.sort, stars=stars, offset=0, limit=2 * evenly + FAR)
+            end = near.spans[-1].end if near and near.spans else None
+            ids = self.order.walk(Place(offset, [Span(START, end)]), limit, only)
+            if end is None or len(ids) >= wanted:
+                return ids
+        if having > MAX_SORTED:
+            return self.order.walk(Place(offset, [Span(START, None)]), limit, only)
+        self._keep_of(texts.films_in_blocks(self.folded))
+        return self._ids_of_few(offset, limit)
 
     def _ids_far_out(self, offset: int, limit: int) -> list[int]:
         """Find a page's films on the index first, from a mark on it where there is one."""

@@ -16,8 +16,10 @@ from django.utils import timezone
 from accounts.models import User
 from movies.marks import Move, PageMarks
 from movies.searching import TitleMove
+from movies.texts import CommonTexts, StarMove, TitleBlock
 from movies.titles import search_fold, title_key
 from movies.versions import require_version
+from movies.words import TitleWord
 from movieshelf.api.errors import Conflict, NotFound, constraint_raises
 from movieshelf.api.statements import fetch_one
 from movieshelf.api.transactions import retried_atomic
@@ -26,7 +28,18 @@ from trail.models import Act, Verb
 if TYPE_CHECKING:
     from ratings.models import Rating
 
-__all__ = ("Move", "Movie", "MovieStats", "PageMarks", "StarCount", "TitleMove")
+__all__ = (
+    "CommonTexts",
+    "Move",
+    "Movie",
+    "MovieStats",
+    "PageMarks",
+    "StarCount",
+    "StarMove",
+    "TitleBlock",
+    "TitleMove",
+    "TitleWord",
+)
 
 MAX_TITLE_LENGTH = 200
 MAX_SYNOPSIS_LENGTH = 5_000

@@ -20,17 +20,9 @@ from django.db.models.expressions import RawSQL
 from django.db.models.functions import StrIndex
 from django.db.models.lookups import GreaterThan
 
-# Up to so many films are kept one by one, and sorted when they are shown.
-FEW = 5_000
-# Of two characters there is no trigram; the index would be read from end to end.
-MIN_TRIGRAM_LENGTH = 3
-# The closest titles that are kept, from which other filters choose.
-MAX_NEAR = 200
-# The contract offers twenty. With so many of one kind those that are less close need no look.
-ENOUGH = 20
-# Word similarity, from near to far: the farther, the more titles are read.
-THRESHOLDS = (0.5, 0.3)
-MAX_SWAPPED_LENGTH = 40
+from movies import texts
+from movies.typos import closest
+
 # Less than the hour for which TitleMove keeps what changed.
 KEPT_SECONDS = 1_800
 KEPT_BY_PROCESS = 500
@@ -41,12 +33,18 @@ class TitleMove(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     films = models.SmallIntegerField()
+    movie_id = models.BigIntegerField(null=True)
     title = models.TextField(null=True)  # noqa: DJ001  # which title is not told
     transaction = models.BigIntegerField()
     at = models.DateTimeField()
+    # Whether the texts of movies.texts are counted with it.
+    folded = models.BooleanField(db_default=False)
 
     class Meta:
-        indexes = (models.Index("transaction", name="titlemove_transaction"),)
+        indexes = (
+            models.Index("transaction", name="titlemove_transaction"),
+            models.Index("movie_id", condition=Q(folded=False), name="titlemove_not_folded"),
+        )
 
     def __str__(self) -> str:
         return f"{self.films:+} {self.title}"
@@ -138,9 +136,9 @@ class NearFinds(Finds):
         return None if moved else found
 
 
-def has_text(folded: str) -> Q:
+def has_text(folded: str, *, of: str = "") -> Q:
     """Say that a title contains the text, whatever that costs: for walking another index."""
-    return Q(GreaterThan(StrIndex("title_search", Value(folded)), 0))
+    return Q(GreaterThan(StrIndex(f"{of}title_search", Value(folded)), 0))
 
 
 def among(ids: Sequence[int]) -> Q:
@@ -150,22 +148,25 @@ def among(ids: Sequence[int]) -> Q:
 
 def _containing(folded: str) -> tuple[Found, bool]:
     """Find the films whose titles contain a text: one by one if they are few, else their number."""
-    if len(folded) < MIN_TRIGRAM_LENGTH:
+    known = texts.current()
+    if known and not texts.has_rare_trigram(folded, known) and (found := _in_blocks(folded)):
+        return found
+    if len(folded) < texts.TRIGRAM:
         condition, parameter = "strpos(title_search, %s) > 0", folded
     else:
-        condition, parameter = "title_search LIKE %s", f"%{_escaped(folded)}%"
+        condition, parameter = "title_search LIKE %s", texts.containing(folded)
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
             WITH few AS MATERIALIZED (
-                SELECT id FROM movies_movie WHERE {condition} LIMIT {FEW + 1}
+                SELECT id FROM movies_movie WHERE {condition} LIMIT {texts.FEW + 1}
             )
             SELECT {_SNAPSHOT}, count(*), array_agg(id) FROM few
             """,
             [parameter],
         )
         snapshot, started_at, is_writing, films, ids = _only_row(cursor)
-        if films <= FEW:
+        if films <= texts.FEW:
             return Found(snapshot, started_at, films, ids or []), is_writing
         # In one statement with its snapshot: what is counted is what that saw.
         cursor.execute(
@@ -175,6 +176,25 @@ def _containing(folded: str) -> tuple[Found, bool]:
     return Found(snapshot, started_at, films, None), is_writing
 
 
+def _in_blocks(folded: str) -> tuple[Found, bool] | None:
+    """Find them among all titles, which are packed; None while nobody has packed them."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            {texts.FILMS_IN_BLOCKS}
+            SELECT {_SNAPSHOT}, films, CASE WHEN films <= {texts.FEW} THEN ids END
+            FROM (SELECT count(*) AS films, coalesce(array_agg(id), '{{}}') AS ids FROM few) found
+            WHERE (SELECT version FROM movies_commontexts) IS NOT NULL
+            """,
+            {"text": folded},
+        )
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    snapshot, started_at, is_writing, films, ids = row
+    return Found(snapshot, started_at, films, ids), is_writing
+
+
 def _near(folded: str) -> tuple[Found, bool]:
     """Find the titles that come closest to a text: a typo, or a few."""
     with transaction.atomic():
@@ -182,54 +202,13 @@ def _near(folded: str) -> tuple[Found, bool]:
             # Taken before we look: whatever changes from then on makes one look again.
             cursor.execute(f"SELECT {_SNAPSHOT}")
             snapshot, started_at, is_writing = _only_row(cursor)
-        ids = _with_two_letters_swapped(folded)
-        for threshold in THRESHOLDS:
-            if len(ids) < MAX_NEAR:
-                ids += [pk for pk in _similar(folded, threshold) if pk not in ids]
-            if len(ids) >= ENOUGH:
-                break
-    return Found(snapshot, started_at, len(ids), ids[:MAX_NEAR]), is_writing
-
-
-def _with_two_letters_swapped(folded: str) -> list[int]:
-    """Find titles that contain the text but for two neighbours: hardly a trigram is left of it."""
-    if len(folded) > MAX_SWAPPED_LENGTH:
-        return []
-    swapped = {
-        f"{folded[:n]}{folded[n + 1]}{folded[n]}{folded[n + 2 :]}" for n in range(len(folded) - 1)
-    }
-    like = " OR ".join(["title_search LIKE %s"] * len(swapped))
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT id FROM movies_movie WHERE {like}"
-            f" ORDER BY length(title_search), created_at DESC, id DESC LIMIT {MAX_NEAR}",
-            [f"%{_escaped(text)}%" for text in sorted(swapped)],
-        )
-        return [pk for (pk,) in cursor]
-
-
-def _similar(folded: str, threshold: float) -> list[int]:
-    """Find titles one of whose stretches of words shares this part of the text's trigrams."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT set_config('pg_trgm.word_similarity_threshold', %s, true)", [str(threshold)]
-        )
-        cursor.execute(
-            "SELECT id FROM movies_movie WHERE title_search %%> %s"
-            " ORDER BY word_similarity(%s, title_search) DESC, created_at DESC, id DESC"
-            f" LIMIT {MAX_NEAR}",
-            [folded, folded],
-        )
-        return [pk for (pk,) in cursor]
+        ids = closest(folded)
+    return Found(snapshot, started_at, len(ids), ids), is_writing
 
 
 def _only_row(cursor: Any) -> tuple[Any, ...]:
     (row,) = cursor.fetchall()
     return tuple(row)
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
 
 
 def _moved_since(found: Found) -> list[tuple[int, str]] | None:

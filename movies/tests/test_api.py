@@ -374,8 +374,9 @@ def test_a_list_takes_as_many_queries_for_one_film_as_for_a_hundred(
     # The ranks (twice where no marks are), the total, the page.
     with django_assert_num_queries(4):
         shown = api.get("/movies?pageSize=100&sort=rank")
-    # And who is asking, and which titles have the text, and in which order.
-    with django_assert_num_queries(7):
+    # And who is asking, which texts are common (twice where that is not known), which titles have
+    # this one, and in which order.
+    with django_assert_num_queries(9):
         member.get("/movies?pageSize=100&scope=mine&q=film&stars=4&sort=reviews")
 
     assert len(shown.json()["items"]) == films

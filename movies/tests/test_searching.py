@@ -6,7 +6,7 @@ import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from movies import searching
+from movies import texts
 from movies.models import Movie, TitleMove
 from movies.searching import titles_containing
 from movies.tests.factories import MovieFactory
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def _any_number(request, monkeypatch):
     """Films found are kept one by one, or only counted."""
     if request.param == "many":
-        monkeypatch.setattr(searching, "FEW", 0)
+        monkeypatch.setattr(texts, "FEW", 0)
 
 
 def total(api, q: str) -> int:
@@ -49,7 +49,7 @@ def test_each_search_counts_what_came_and_went(api, q):
 
 
 def test_many_titles_are_counted_once(api, monkeypatch):
-    monkeypatch.setattr(searching, "FEW", 1)
+    monkeypatch.setattr(texts, "FEW", 1)
     for number in range(3):
         MovieFactory(title=f"Dune {number}")
     assert total(api, "dune") == 3

@@ -9,7 +9,7 @@ from django.db import transaction
 
 from accounts.models import User
 from media.models import Media
-from movies import marks
+from movies import marks, texts
 from movies.models import Movie, MovieStats
 from movies.titles import title_key
 from movieshelf.progress import Reporter
@@ -136,8 +136,9 @@ def _add(
     for table in TABLES:
         run(f"ANALYZE {table._meta.db_table}")
     transaction.on_commit(_vacuum)
-    # A load of this size makes the page marks unknown; the worker would know them in a minute.
+    # A load of this size makes both unknown; the worker would know them in a minute.
     transaction.on_commit(marks.rebuild)
+    transaction.on_commit(texts.build)
 
 
 def _owners(random: Random) -> list[int]:

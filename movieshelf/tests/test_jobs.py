@@ -24,6 +24,7 @@ def test_what_is_done_again_and_again_is_a_periodic_job():
         "movieshelf.retry_stalled",
         "movieshelf.forget_jobs",
         "movies.keep_marks",
+        "movies.keep_texts",
         "imports.sweep",
         "imports.take_over",
         "changes.sweep",

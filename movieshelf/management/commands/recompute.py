@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from movies.models import Movie
+from movies.models import CommonTexts, Movie, PageMarks
 from movieshelf.progress import Silence, bars
 from movieshelf.recomputing import (
     drifted_films,
@@ -55,6 +55,10 @@ class Command(BaseCommand):
         with bars() if sys.stderr.isatty() else nullcontext(Silence()) as report:
             repaired = recompute(movie, report)
         corrected = 0 if movie else recount_totals()
+        if corrected:
+            # Where rows came without what keeps the totals, the marks and texts have missed it too.
+            PageMarks.objects.update(version=None)
+            CommonTexts.objects.update(version=None, building=None)
         totals = f" Corrected {corrected} totals." if corrected else ""
         self.stdout.write(
             f"Compared {self.count(movie)}, rebuilt the numbers of {repaired}.{totals}"
