@@ -123,6 +123,26 @@ def test_a_rating_that_waited_counts_on_from_what_it_waited_for():
     assert MovieStats.objects.get().distribution == {"1": 1, "2": 0, "3": 0, "4": 0, "5": 0}
 
 
+def test_a_rating_that_is_taken_back_is_counted_down_by_what_it_waited_for():
+    """The value it is counted down by is the one it has once the film is locked."""
+    rating = RatingFactory(value=5)
+    RatingFactory(movie=rating.movie, value=5)
+    is_held = threading.Event()
+
+    def rate_four_slowly() -> None:
+        with transaction.atomic():
+            Rating.objects.rate(user=rating.user, movie_id=rating.movie_id, value=4)
+            is_held.set()
+            until_somebody_waits()
+
+    def take_back() -> None:
+        assert is_held.wait(10)
+        Rating.objects.unrate(user=rating.user, movie_id=rating.movie_id)
+
+    assert at_once(rate_four_slowly, take_back) == [None, None]
+    assert MovieStats.objects.get().distribution == {"1": 0, "2": 0, "3": 0, "4": 0, "5": 1}
+
+
 def test_a_film_deleted_while_it_is_rated_leaves_nothing_behind(api, admin):
     """Row 134, the ratings."""
     for _ in range(4):
