@@ -123,10 +123,23 @@ def test_a_rating_that_waited_counts_on_from_what_it_waited_for():
     assert MovieStats.objects.get().distribution == {"1": 1, "2": 0, "3": 0, "4": 0, "5": 0}
 
 
-def test_a_rating_that_is_taken_back_is_counted_down_by_what_it_waited_for():
-    """The value it is counted down by is the one it has once the film is locked."""
+def take_back(rating: Rating) -> None:
+    Rating.objects.unrate(user=rating.user, movie_id=rating.movie_id)
+
+
+def save_as_three(rating: Rating) -> None:
+    rating.value = 3
+    rating.save()
+
+
+@pytest.mark.parametrize(
+    ("change", "threes"), [(take_back, 0), (Rating.delete, 0), (save_as_three, 1)]
+)
+def test_what_waits_for_a_rating_counts_it_as_it_is_by_then(change, threes):
+    """What the film holds of it is what it is once the film is locked, not when it was read."""
     rating = RatingFactory(value=5)
     RatingFactory(movie=rating.movie, value=5)
+    read_before = Rating.objects.get(pk=rating.pk)
     is_held = threading.Event()
 
     def rate_four_slowly() -> None:
@@ -135,12 +148,12 @@ def test_a_rating_that_is_taken_back_is_counted_down_by_what_it_waited_for():
             is_held.set()
             until_somebody_waits()
 
-    def take_back() -> None:
+    def change_meanwhile() -> None:
         assert is_held.wait(10)
-        Rating.objects.unrate(user=rating.user, movie_id=rating.movie_id)
+        change(read_before)
 
-    assert at_once(rate_four_slowly, take_back) == [None, None]
-    assert MovieStats.objects.get().distribution == {"1": 0, "2": 0, "3": 0, "4": 0, "5": 1}
+    assert at_once(rate_four_slowly, change_meanwhile) == [None, None]
+    assert MovieStats.objects.get().distribution == {"1": 0, "2": 0, "3": threes, "4": 0, "5": 1}
 
 
 def test_a_film_deleted_while_it_is_rated_leaves_nothing_behind(api, admin):
