@@ -194,7 +194,8 @@ def test_the_body_is_looked_at_before_the_precondition_and_that_before_the_title
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_edit_that_waited_for_another_is_compared_with_the_version_after_it(api):
+@pytest.mark.parametrize("method", ["patch", "delete"])
+def test_what_waited_for_an_edit_is_compared_with_the_version_after_it(api, method):
     owner = UserFactory()
     movie = MovieFactory(created_by=owner)
     tag, client = {"If-Match": etag(api, movie)}, api.as_(owner)
@@ -206,11 +207,11 @@ def test_an_edit_that_waited_for_another_is_compared_with_the_version_after_it(a
             is_held.set()
             until_somebody_waits()
 
-    def edit_meanwhile():
+    def ask_meanwhile():
         assert is_held.wait(10)
-        return client.patch(f"/movies/{movie.pk}", {"synopsis": "second"}, headers=tag)
+        return getattr(client, method)(f"/movies/{movie.pk}", {"synopsis": "second"}, headers=tag)
 
-    _, refused = at_once(edit_slowly, edit_meanwhile)
+    _, refused = at_once(edit_slowly, ask_meanwhile)
 
     assert refused.status_code == 412
     assert Movie.objects.values_list("synopsis", "version").get() == ("first", 2)

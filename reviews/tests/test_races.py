@@ -26,6 +26,7 @@ from ratings.tests.factories import RatingFactory
 from reviews import models
 from reviews.models import Review
 from reviews.tests.factories import ReviewFactory
+from trail.models import Act
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -257,3 +258,23 @@ def test_a_review_whose_film_goes_right_after_it_is_still_answered(api, monkeypa
     assert response.status_code == 201
     assert response.json()["content"] == "Gone soon."
     assert not Review.objects.exists()
+
+
+def test_the_state_before_an_act_is_the_one_that_the_act_changes():
+    """Of two moderators who hide at once, the second hides what the first has hidden."""
+    review, first, second = ReviewFactory(), AdminFactory(), AdminFactory()
+    is_held = threading.Event()
+
+    def hide_slowly() -> None:
+        with transaction.atomic():
+            review.hide(by=first, reason="spam")
+            is_held.set()
+            until_somebody_waits()
+
+    def hide_meanwhile() -> None:
+        assert is_held.wait(10)
+        Review.objects.get(pk=review.pk).hide(by=second, reason="abuse")
+
+    assert at_once(hide_slowly, hide_meanwhile) == [None, None]
+    befores = Act.objects.order_by("pk").values_list("before__hidden_reason", flat=True)
+    assert list(befores) == ["", "spam"]
