@@ -1,15 +1,20 @@
 """Deciding on reports: one outcome, whoever decides, and the numbers stay right."""
 
+import threading
+
 import pytest
+from django.db import transaction
 
 from accounts.models import User
 from accounts.tests.factories import AdminFactory, UserFactory
 from moderation.deciding import Verdict, decide
 from moderation.models import Case
-from movies.models import MovieStats
+from movies.models import Movie, MovieStats
 from movies.tests.factories import MovieFactory
+from movieshelf.api import transactions
 from movieshelf.tests.numbers import numbers_are_right
 from movieshelf.tests.races import at_once
+from movieshelf.tests.waiting import until_somebody_waits
 from reviews.models import Report, Review
 from reviews.tests.factories import ReportFactory, ReviewFactory
 from trail.models import Act
@@ -156,6 +161,30 @@ def test_of_two_who_decide_at_once_one_does():
     assert Act.objects.count() == 4
     assert len(set(Report.objects.values_list("outcome", flat=True))) == 1
     assert numbers_are_right()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_decision_waits_for_the_films_before_it_holds_a_report(monkeypatch):
+    """Whoever hides has the film and wants the reports; the other way round, they deadlock."""
+    monkeypatch.setattr(transactions, "MAX_TRIES", 1)
+    review, one, other = reported_review(), AdminFactory(), AdminFactory()
+    is_held = threading.Event()
+
+    def hide_slowly() -> None:
+        with transaction.atomic():
+            Movie.objects.lock(review.movie_id)
+            is_held.set()
+            until_somebody_waits()
+            review.hide(by=one)
+
+    def decide_meanwhile():
+        assert is_held.wait(10)
+        return decide(Verdict.HIDE, by=other, reviews=[review.pk])
+
+    hidden, decision = at_once(hide_slowly, decide_meanwhile)
+
+    assert hidden is None
+    assert (decision.decided, decision.late) == (0, 1)
 
 
 @pytest.mark.django_db

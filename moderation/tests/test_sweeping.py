@@ -1,9 +1,10 @@
 """Sweeping what one account did, seeing it before, and undoing it as if it had never been."""
 
+import threading
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from accounts.models import User
 from accounts.tests.factories import AdminFactory, UserFactory
@@ -15,9 +16,11 @@ from moderation.sweeping import TooMuch, hide_all, preview, suspend, sweep
 from moderation.undoing import TitleTakenSince, undo
 from movies.models import Movie, MovieStats
 from movies.tests.factories import MovieFactory
+from movieshelf.api import transactions
 from movieshelf.api.errors import Conflict, Forbidden, NotFound
 from movieshelf.tests.numbers import numbers_are_right
 from movieshelf.tests.races import at_once
+from movieshelf.tests.waiting import until_somebody_waits
 from ratings.models import Rating
 from ratings.tests.factories import RatingFactory
 from reviews.models import Report, Review
@@ -329,3 +332,68 @@ class TestAtOnce:
         assert undo(batch.pk, by=admin).lost == 0
         assert numbers_are_right()
         assert Report.objects.filter(reporter=spammer).count() == 1
+
+    def test_a_sweep_waits_for_the_films_before_it_holds_the_member(self, spammer, monkeypatch):
+        """Who rates has the film and wants the member; the other way round, they deadlock."""
+        monkeypatch.setattr(transactions, "MAX_TRIES", 1)
+        movie, admin = ReviewFactory(user=spammer).movie, AdminFactory()
+        is_held = threading.Event()
+
+        def rate_slowly() -> None:
+            with transaction.atomic():
+                Movie.objects.lock(movie.pk)
+                is_held.set()
+                until_somebody_waits()
+                Rating.objects.rate(user=spammer, movie_id=movie.pk, value=1)
+
+        def sweep_meanwhile() -> Sweep:
+            assert is_held.wait(10)
+            return sweep(spammer.pk, by=admin)
+
+        rated, batch = at_once(rate_slowly, sweep_meanwhile)
+
+        assert rated is None
+        assert not Rating.objects.filter(user=spammer).exists()
+        assert undo(batch.pk, by=admin).lost == 0
+        assert Rating.objects.get(user=spammer, movie=movie).value == 1
+
+    def test_what_a_member_writes_during_a_sweep_comes_after_it(self, spammer):
+        """Between being written down and being taken away, it would be in no batch and be gone."""
+        movie, admin = MovieFactory(), AdminFactory()
+        is_held = threading.Event()
+
+        def sweep_slowly() -> None:
+            with transaction.atomic():
+                sweep(spammer.pk, by=admin)
+                is_held.set()
+                until_somebody_waits()
+
+        def rate_meanwhile() -> None:
+            assert is_held.wait(10)
+            Rating.objects.rate(user=spammer, movie_id=movie.pk, value=1)
+
+        assert at_once(sweep_slowly, rate_meanwhile) == [None, None]
+        assert Rating.objects.get(user=spammer).movie == movie
+        assert not SweptRow.objects.filter(movie_id=movie.pk).exists()
+        assert numbers_are_right()
+
+    def test_a_batch_without_films_is_undone_once_too(self):
+        report, one, other = ReportFactory(), AdminFactory(), AdminFactory()
+        batch = sweep(report.reporter_id, by=one)
+        is_held = threading.Event()
+
+        def undo_slowly() -> None:
+            with transaction.atomic():
+                undo(batch.pk, by=one)
+                is_held.set()
+                until_somebody_waits()
+
+        def undo_meanwhile() -> None:
+            assert is_held.wait(10)
+            undo(batch.pk, by=other)
+
+        undone, again = at_once(undo_slowly, undo_meanwhile)
+
+        assert undone is None
+        assert isinstance(again, Conflict)
+        assert Report.objects.count() == 1
