@@ -1,16 +1,23 @@
 """A film's reviews as a list: which of them a viewer sees, in which order, and how many."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Self
 
 from django.contrib.auth.models import AnonymousUser
+from django.db.models import QuerySet
 
 from accounts.models import User
 from movies.models import MovieStats
+from movieshelf.api.errors import NotFound
 from movieshelf.api.fields import SpellingOutChoiceField
+from movieshelf.api.pagination import DEFAULT_PAGE_SIZE
 from movieshelf.api.serializers import QuerySerializer
-from reviews.models import Review
+from movieshelf.api.statements import remembered
+from reviews.models import Review, ReviewQuerySet
 from reviews.serializers import SHOWN_COLUMNS
+
+# The first pages of the usual size are what most readers ask for; how is remembered.
+USUAL_PAGES = range(0, 5 * DEFAULT_PAGE_SIZE, DEFAULT_PAGE_SIZE)
 
 
 class ReviewListParams(QuerySerializer):
@@ -20,18 +27,49 @@ class ReviewListParams(QuerySerializer):
 class ReviewList:
     """What one request to `GET /movies/:id/reviews` asked for; pages it like a queryset."""
 
-    def __init__(self, movie: MovieStats, viewer: User | AnonymousUser, *, sort: str) -> None:
-        self.visible_to_all = movie.review_count
+    sort = "latest"
+
+    def __init__(self, movie_id: int, viewer: User | AnonymousUser) -> None:
+        """Raise NotFound where there is no such film."""
+        self.movie_id = movie_id
         self.viewer = viewer
-        reviews = Review.objects.filter(movie=movie.pk).visible_to(viewer)
-        self.seen = reviews.oldest_first() if sort == "oldest" else reviews.newest_first()
+        counted = _count_of(movie_id)
+        if not counted:
+            raise NotFound("There is no such film.")
+        self.visible_to_all: int = counted[0][0]
+
+    def sorted_by(self, sort: str) -> Self:
+        self.sort = sort
+        return self
 
     def total(self) -> int:
         """Count what the viewer sees; the film knows how many everybody does."""
         if self.viewer.is_anonymous:
             return self.visible_to_all
-        return self.visible_to_all + self.seen.filter(is_hidden=True).count()
+        return self.visible_to_all + self._seen().filter(is_hidden=True).count()
 
     def __getitem__(self, page: slice) -> Iterable[tuple[Any, ...]]:
         """Give rows of SHOWN_COLUMNS."""
-        return self.seen.for_reading()[page].values_list(*SHOWN_COLUMNS)
+        is_usual = page.start in USUAL_PAGES and page.stop - page.start == DEFAULT_PAGE_SIZE
+        if self.viewer.is_anonymous and is_usual:
+            return _usual_page(self.movie_id, self.sort, page.start)
+        return _page(self._seen(), self.sort, page)
+
+    def _seen(self) -> ReviewQuerySet:
+        return Review.objects.filter(movie=self.movie_id).visible_to(self.viewer)
+
+
+@remembered
+def _count_of(movie_id: int) -> QuerySet[MovieStats, tuple[int]]:
+    return MovieStats.objects.filter(pk=movie_id).values_list("review_count")
+
+
+@remembered
+def _usual_page(movie_id: int, sort: str, start: int) -> QuerySet[Review, tuple[Any, ...]]:
+    seen = Review.objects.filter(movie=movie_id).visible_to(AnonymousUser())
+    return _page(seen, sort, slice(start, start + DEFAULT_PAGE_SIZE))
+
+
+def _page(reviews: ReviewQuerySet, sort: str, page: slice) -> QuerySet[Review, tuple[Any, ...]]:
+    ordered = reviews.oldest_first() if sort == "oldest" else reviews.newest_first()
+    return ordered.for_reading()[page].values_list(*SHOWN_COLUMNS)

@@ -9,7 +9,7 @@ from rest_framework.response import Response
 
 from accounts.models import User
 from accounts.permissions import IsOwnerOrAdmin
-from movies.models import Movie, MovieStats
+from movies.models import Movie
 from movieshelf.api.conditional import (
     conditional_write,
     etag_of,
@@ -37,9 +37,8 @@ class MovieReviewsView(ApiView):
 
         Hidden ones are seen by their authors and admins alone.
         """
-        movie = MovieStats.objects.require(movie_id)
-        asked = ReviewListParams.parse(request)
-        reviews = ReviewList(movie, request.user, sort=asked["sort"])
+        reviews = ReviewList(movie_id, request.user)
+        reviews.sorted_by(ReviewListParams.parse(request)["sort"])
         page = self.paginate_queryset(reviews)  # type: ignore[arg-type]  # slices like a queryset
         rows = cast(list[Any], page)
         return may_be_kept(

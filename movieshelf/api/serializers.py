@@ -1,5 +1,6 @@
 """Python says `release_date`, the wire says `releaseDate`: translated here and nowhere else."""
 
+from functools import cache
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -47,9 +48,19 @@ class QuerySerializer(CamelCaseSerializer):
         Raises InvalidInput or DRF's ValidationError: text that is not UTF-8, a parameter given
         twice, or a value that is not allowed.
         """
+        if not request.META.get("QUERY_STRING"):
+            return dict(cls._defaults())
         refuse_broken_query(request)
         query = cls(data={}, context={"request": request, **context})
         query.initial_data = query.single_values(request)
+        query.is_valid(raise_exception=True)
+        return dict(query.validated_data)
+
+    @classmethod
+    @cache
+    def _defaults(cls) -> dict[str, Any]:
+        """What a request without a query asks for, whoever sends it."""
+        query = cls(data={})
         query.is_valid(raise_exception=True)
         return dict(query.validated_data)
 

@@ -1,26 +1,80 @@
-"""Statements of the hottest paths, in SQL, whose plan PostgreSQL remembers."""
+"""Statements of the hottest paths, made once: their SQL here, their plan in PostgreSQL.
 
-from collections.abc import Mapping, Sequence
+Django makes the SQL of a queryset anew each time, which takes longer than PostgreSQL needs for the
+answer, and writes the parameters into the text, so that PostgreSQL plans it anew. What stands here
+is made once, and each connection prepares it once, its parameters beside it.
+"""
+
+import functools
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS, connections, models, router
+
+Parameters = Sequence[Any] | Mapping[str, Any]
+Row = tuple[Any, ...]
+# For an id that is not known yet; no sequence comes so far.
+STAND_IN = 2**62
+MAX_KINDS = 200
 
 
-def fetch_one(
-    sql: str, parameters: Sequence[Any] | Mapping[str, Any], *, using: str = DEFAULT_DB_ALIAS
-) -> tuple[Any, ...] | None:
+def fetch_one(sql: str, parameters: Parameters, *, using: str = DEFAULT_DB_ALIAS) -> Row | None:
     """Run one statement and give its first row, None where it has none.
 
-    Django writes the parameters into the text, so PostgreSQL would plan it anew each time. Here
-    they go beside it, and each connection prepares it once. It counts and is logged like any other
-    of Django's, and raises Django's database errors.
+    It counts and is logged like any other of Django's, and raises Django's database errors.
     """
+    with _executed(sql, parameters, using) as cursor:
+        row: Row | None = cursor.fetchone()
+    return row
+
+
+def fetch_all(sql: str, parameters: Parameters, *, using: str = DEFAULT_DB_ALIAS) -> list[Row]:
+    """Run one statement and give all its rows, as `fetch_one` does."""
+    with _executed(sql, parameters, using) as cursor:
+        rows: list[Row] = cursor.fetchall()
+    return rows
+
+
+@contextmanager
+def _executed(sql: str, parameters: Parameters, using: str) -> Iterator[Any]:
     connection = connections[using]
     connection.ensure_connection()
     raw = psycopg.Cursor(connection.connection)
     wrapped = connection.make_debug_cursor if connection.queries_logged else connection.make_cursor
     with wrapped(raw) as cursor:  # type: ignore[arg-type]  # the stubs want it wrapped already
         cursor.execute(sql, parameters)
-        row: tuple[Any, ...] | None = cursor.fetchone()
-    return row
+        yield cursor
+
+
+def remembered(
+    build: Callable[..., models.QuerySet[Any, Row]],
+) -> Callable[..., list[Row]]:
+    """Have the SQL of a queryset made once for each kind, and give the rows.
+
+    Decorates a function that gives a queryset of tuples (`values_list`) about one thing. The first
+    argument is the id of the thing, and the only value that may differ from call to call; the
+    others say which kind of question it is, so there must be few of those:
+
+        @remembered
+        def latest(movie_id: int, limit: int) -> models.QuerySet[Review, Row]:
+            return Review.objects.filter(movie=movie_id)[:limit].values_list("id", "content")
+
+        rows = latest(7, 20)
+
+    What a field would convert in Python (`from_db_value`) comes as it is stored.
+    """
+
+    @functools.lru_cache(maxsize=MAX_KINDS)
+    def made(*kind: Hashable) -> tuple[type[models.Model], str, tuple[Any, ...]]:
+        queryset = build(STAND_IN, *kind)
+        return queryset.model, *queryset.query.sql_with_params()
+
+    @functools.wraps(build)
+    def ask(pk: int, *kind: Hashable) -> list[Row]:
+        model, sql, parameters = made(*kind)
+        given = [pk if value == STAND_IN else value for value in parameters]
+        return fetch_all(sql, given, using=router.db_for_read(model))
+
+    return ask

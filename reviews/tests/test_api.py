@@ -1,6 +1,7 @@
 """Reviewing a film: writing, listing, reading, editing and deleting (contract section 5)."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -255,3 +256,21 @@ def test_lists_and_reads_take_as_many_queries_for_one_review_as_for_a_hundred(
             reader.get(path)
     with django_assert_num_queries(1):
         api.get(f"/reviews/{written[0].pk}")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("sort", ["latest", "oldest"])
+def test_pages_of_the_usual_size_have_what_all_others_have(api, sort):
+    film = MovieFactory()
+    ReviewFactory.create_batch(41, movie=film)
+    hidden = ReviewFactory(movie=film)
+    hidden.hide(by=UserFactory(role="admin"))
+
+    def items(page: int, size: int) -> list[dict[str, Any]]:
+        query = f"sort={sort}&page={page}&pageSize={size}"
+        return api.get(f"/movies/{film.pk}/reviews?{query}").json()["items"]
+
+    usual = [items(page, 20) for page in (1, 2, 3)]
+
+    assert [len(page) for page in usual] == [20, 20, 1]
+    assert [*usual[0], *usual[1], *usual[2]] == items(1, 100)
