@@ -10,9 +10,11 @@ from accounts.models import User
 from movies.models import MovieStats
 from movieshelf.api.errors import NotFound
 from movieshelf.api.fields import SpellingOutChoiceField
+from movieshelf.api.hot import ANYTHING, Shown
 from movieshelf.api.pagination import DEFAULT_PAGE_SIZE
 from movieshelf.api.serializers import QuerySerializer
-from movieshelf.api.statements import remembered
+from movieshelf.api.statements import fetch_one, remembered
+from movieshelf.replica import reads_from
 from reviews.models import Review, ReviewQuerySet
 from reviews.serializers import SHOWN_COLUMNS
 
@@ -28,6 +30,8 @@ class ReviewList:
     """What one request to `GET /movies/:id/reviews` asked for; pages it like a queryset."""
 
     sort = "latest"
+    # How an answer with the page finds out whether it is still right.
+    shown = ANYTHING
 
     def __init__(self, movie_id: int, viewer: User | AnonymousUser) -> None:
         """Raise NotFound where there is no such film."""
@@ -52,11 +56,40 @@ class ReviewList:
         """Give rows of SHOWN_COLUMNS."""
         is_usual = page.start in USUAL_PAGES and page.stop - page.start == DEFAULT_PAGE_SIZE
         if self.viewer.is_anonymous and is_usual:
+            # Before the rows: what is written in between makes the answer look old, never new.
+            self.shown = self._versions(page.start)
             return _usual_page(self.movie_id, self.sort, page.start)
         return _page(self._seen(), self.sort, page)
 
+    def _versions(self, start: int) -> Shown:
+        """Say what the page shows, by the versions of its rows, as long as the total is of them."""
+        question = _VERSIONS.format(way="ASC" if self.sort == "oldest" else "DESC", start=start)
+        answer = fetch_one(question, (self.movie_id,), using=reads_from())
+        if answer is None or answer[0] != self.visible_to_all:
+            return ANYTHING
+        return Shown(question, (self.movie_id,), answer)
+
     def _seen(self) -> ReviewQuerySet:
         return Review.objects.filter(movie=self.movie_id).visible_to(self.viewer)
+
+
+# PostgreSQL notes on each row the transaction that wrote it: the film's numbers, each review of the
+# page, its author, and what they rated the film.
+_VERSIONS = f"""
+    SELECT stats.review_count, stats.xmin::text, (
+        SELECT string_agg(
+            concat_ws('.', page.id, page.written, author.xmin, rating.xmin), ' ' ORDER BY page.id
+        )
+        FROM (
+            SELECT id, user_id, xmin AS written FROM reviews_review
+            WHERE movie_id = stats.movie_id AND NOT is_hidden
+            ORDER BY created_at {{way}}, id {{way}} LIMIT {DEFAULT_PAGE_SIZE} OFFSET {{start}}
+        ) page
+        JOIN accounts_user author ON author.id = page.user_id
+        LEFT JOIN ratings_rating rating
+            ON rating.movie_id = stats.movie_id AND rating.user_id = page.user_id
+    ) FROM movies_moviestats stats WHERE stats.movie_id = %s
+"""
 
 
 @remembered

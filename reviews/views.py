@@ -41,9 +41,8 @@ class MovieReviewsView(ApiView):
         reviews.sorted_by(ReviewListParams.parse(request)["sort"])
         page = self.paginate_queryset(reviews)  # type: ignore[arg-type]  # slices like a queryset
         rows = cast(list[Any], page)
-        return may_be_kept(
-            self.get_paginated_response([review_json(row, request.user) for row in rows])
-        )
+        answer = self.get_paginated_response([review_json(row, request.user) for row in rows])
+        return may_be_kept(answer, reviews.shown)
 
     @takes_idempotency_key
     @says_where

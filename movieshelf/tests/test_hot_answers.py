@@ -294,6 +294,10 @@ WRITES: dict[str, tuple[Callable[[Movie], object], set[str]]] = {
         in_sql("UPDATE movies_movie SET synopsis = 'By hand.' WHERE id = %(film)s"),
         {"shelf", "sorted", "searched", "film"},
     ),
+    "rating at psql": (
+        in_sql("UPDATE ratings_rating SET value = 1 WHERE movie_id = %(film)s"),
+        {"reviews", "review"},
+    ),
     "truncated": (
         in_sql("TRUNCATE movies_movie CASCADE"),
         {"shelf", "sorted", "searched", "film", "reviews", "review"},
@@ -330,13 +334,14 @@ def test_rating_one_film_leaves_what_is_kept_of_others(
     server: Server, paths: dict[str, str]
 ) -> None:
     other = MovieFactory()
-    for path in (paths["film"], paths["image"], f"/movies/{other.pk}"):
+    kept = [paths[name] for name in ("film", "image", "reviews")]
+    for path in (*kept, f"/movies/{other.pk}"):
         server.get(path)
     asked = server.asked_django
 
     Rating.objects.rate(user=UserFactory(), movie_id=other.pk, value=1)
 
-    for path in (paths["film"], paths["image"]):
+    for path in kept:
         server.get(path)
     assert server.asked_django == asked
     server.get(f"/movies/{other.pk}")

@@ -250,6 +250,9 @@ def test_lists_and_reads_take_as_many_queries_for_one_review_as_for_a_hundred(
     # The film, which knows how many; the page.
     with django_assert_num_queries(2):
         assert len(api.get(path).json()["items"]) == reviews
+    # And of a page of the usual size the versions of its rows, by which it is kept.
+    with django_assert_num_queries(3):
+        api.get(path.partition("?")[0])
     # And who is asking; and how many hidden ones they see.
     for reader in (member, moderator):
         with django_assert_num_queries(4):
