@@ -603,6 +603,11 @@ def told(found: dict[int, dict[str, Any]]) -> str:
     once = largest["timings"]["searches, each asked once"]
     lines += [
         "",
+        "What grows with the shelf, and why: `dune` is in a hundred times as many titles of a"
+        " hundred times as many films, so that many films are sorted for a page (5,000 at most, and"
+        " more are walked to); `revisited` is looked for among all films of five stars; and a text"
+        " without a rare trigram that is asked for the first time is looked for in all titles.",
+        "",
         f"Of the searches asked once at {sizes[-1]:,} films, the slowest took"
         f" {max(once.first, once.most):.0f} ms.",
         "",
