@@ -18,7 +18,7 @@ from movies.searching import among, has_text, titles_containing, titles_near
 from movies.titles import search_fold
 from movieshelf.api.errors import AuthFailed
 from movieshelf.api.fields import DigitsField, SpellingOutChoiceField, TextField
-from movieshelf.api.pagination import NumberedPagination
+from movieshelf.api.pagination import DEFAULT_PAGE_SIZE, USUAL_PAGES, NumberedPagination
 from movieshelf.api.serializers import QuerySerializer
 
 MAX_QUERY_LENGTH = 200
@@ -176,6 +176,13 @@ class MovieList:
         if self._is_near(page.stop):
             return (films & self.filtered)[page]
         return films.filter(pk__in=self._ids_far_out(page.start, page.stop - page.start))
+
+    def has_usual(self, page: slice) -> bool:
+        """Say whether this is one of the pages that most readers ask for: how is remembered."""
+        is_plain = not self.folded and self.scope == Scope.ALL and self._is_near(page.stop)
+        return (
+            is_plain and page.start in USUAL_PAGES and page.stop - page.start == DEFAULT_PAGE_SIZE
+        )
 
     @property
     def order(self) -> Order:

@@ -625,16 +625,22 @@ class MovieStats(models.Model):
         return shown_average(self.average_rating)
 
 
+# Every list of films asks for it.
+FILMS_OF_AT_LEAST = "SELECT coalesce(sum(films), 0) FROM movies_starcount WHERE stars >= %s"
+
+
 class StarCountQuerySet(models.QuerySet["StarCount"]):
     def films_of_at_least(self, stars: int, *, but_not: "MovieQuerySet | None" = None) -> int:
         """Give how many films have an average that rounds to at least `stars`; 0 is every film.
 
         Films that all have these stars may be left out: counted in the same snapshot.
         """
-        films: Any = Coalesce(Sum("films"), 0)
-        if but_not is not None:
-            counted = but_not.order_by().values(all=Value(1)).annotate(films=Count("pk"))
-            films -= Coalesce(Subquery(counted.values("films")), 0)
+        if but_not is None:
+            row = fetch_one(FILMS_OF_AT_LEAST, (stars,), using=self.db)
+            return int(row[0]) if row else 0
+        counted = but_not.order_by().values(all=Value(1)).annotate(films=Count("pk"))
+        mine = Coalesce(Subquery(counted.values("films")), 0)
+        films = Coalesce(Sum("films"), 0) - mine
         return int(self.filter(stars__gte=stars).aggregate(films=films)["films"])
 
 

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any, ClassVar, cast
 
+from django.contrib.auth.models import AnonymousUser
+from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
@@ -14,7 +16,7 @@ from accounts.models import User
 from accounts.permissions import IsOwnerOrAdmin
 from media.models import Media
 from media.uploads import UPLOADS_IN_SHORT, UploadView
-from movies.listing import MovieList, MovieListParams, MoviePagination
+from movies.listing import MovieList, MovieListParams, MoviePagination, Scope
 from movies.models import ROW_VERSIONS_OF, Movie, MovieQuerySet
 from movies.ranking import current_ranks, ranks_for, still_gives
 from movies.serializers import (
@@ -34,6 +36,8 @@ from movieshelf.api.conditional import (
 from movieshelf.api.errors import PreconditionFailed
 from movieshelf.api.hot import Shown, may_be_kept
 from movieshelf.api.idempotency import idempotent, takes_idempotency_key
+from movieshelf.api.pagination import DEFAULT_PAGE_SIZE
+from movieshelf.api.statements import remembered
 from movieshelf.api.views import ApiView, ApiViewSet
 
 SCORE = SHOWN_COLUMNS.index("stats__score")
@@ -154,7 +158,20 @@ class MovieRows:
         self.total = shelf.total
 
     def __getitem__(self, page: slice) -> Iterable[tuple[Any, ...]]:
+        if self.shelf.has_usual(page):
+            return usual_page(WHOLE_SHELF, self.shelf.sort, self.shelf.stars, page.start)
         return self.shelf[page].values_list(*SHOWN_COLUMNS)
+
+
+# A usual page is about no one thing.
+WHOLE_SHELF = 0
+
+
+@remembered
+def usual_page(shelf: int, sort: str, stars: int, start: int) -> QuerySet[Movie, tuple[Any, ...]]:
+    asked = {"q": "", "sort": sort, "stars": stars, "scope": Scope.ALL}
+    films = MovieList(asked, AnonymousUser())[start : start + DEFAULT_PAGE_SIZE]
+    return films.values_list(*SHOWN_COLUMNS)
 
 
 def what_shows(movie: Movie, *, rank: int | None) -> Shown:

@@ -11,15 +11,12 @@ from movies.models import MovieStats
 from movieshelf.api.errors import NotFound
 from movieshelf.api.fields import SpellingOutChoiceField
 from movieshelf.api.hot import ANYTHING, Shown
-from movieshelf.api.pagination import DEFAULT_PAGE_SIZE
+from movieshelf.api.pagination import DEFAULT_PAGE_SIZE, USUAL_PAGES
 from movieshelf.api.serializers import QuerySerializer
 from movieshelf.api.statements import fetch_one, remembered
 from movieshelf.replica import reads_from
 from reviews.models import Review, ReviewQuerySet
 from reviews.serializers import SHOWN_COLUMNS
-
-# The first pages of the usual size are what most readers ask for; how is remembered.
-USUAL_PAGES = range(0, 5 * DEFAULT_PAGE_SIZE, DEFAULT_PAGE_SIZE)
 
 
 class ReviewListParams(QuerySerializer):

@@ -337,6 +337,18 @@ def test_every_sort_orders_as_it_says_and_breaks_ties_by_the_newest(api):
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("stars", [0, 3, 5])
+def test_pages_of_the_usual_size_have_what_all_others_have(api, stars):
+    a_varied_shelf()
+
+    for sort in SORTS:
+        query = f"/movies?stars={stars}&sort={sort}"
+        whole = titles(api.get(f"{query}&pageSize=100"))
+        usual = [titles(api.get(f"{query}&page={page}")) for page in (1, 2, 3)]
+        assert [*usual[0], *usual[1], *usual[2]] == whole, sort
+
+
+@pytest.mark.django_db
 def test_a_list_may_be_filtered_and_sorted_at_once(api, user):
     rated("Heat 1", 4, created_by=user)
     rated("Heat 2", 5, created_by=user)

@@ -14,6 +14,8 @@ from movieshelf.api.serializers import QuerySerializer
 
 DEFAULT_PAGE_SIZE = 20
 MAX_PAGE_SIZE = 100
+# Where the first pages of the usual size begin, which most readers ask for.
+USUAL_PAGES = range(0, 5 * DEFAULT_PAGE_SIZE, DEFAULT_PAGE_SIZE)
 MAX_PAGE = 2_147_483_647
 
 
