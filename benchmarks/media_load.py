@@ -13,7 +13,6 @@ import json
 import os
 import re
 import secrets
-import socket
 import statistics
 import subprocess
 import sys
@@ -24,18 +23,15 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import psutil
 import psycopg
 from PIL import Image, ImageFilter
+from shelves import ROOT, embedded_url, free_port, production
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from media.tests import pictures  # noqa: E402  # needs the path above
-from movieshelf import embedded  # noqa: E402
+from media.tests import pictures
+from movieshelf import embedded
 
 READERS = 4
 UPLOADS = 16
@@ -92,20 +88,16 @@ def served(**settings: str) -> Iterator[Server]:
     admin = embedded_url("postgres")
     with psycopg.connect(admin, autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{name}"')
-    environment = {
-        **os.environ,
-        "SECRET_KEY": secrets.token_urlsafe(48),
-        "JWT_SIGNING_KEY": secrets.token_urlsafe(48),
-        "ALLOWED_HOSTS": "127.0.0.1",
-        "DEBUG": "false",
-        "DATABASE_URL": embedded_url(name),
-        "REDIS_URL": embedded.valkey_url(db=15),
-        "RATELIMIT_ENABLE": "false",
-        "WEB_PROCESSES": "2",
-        "LOG_LEVEL": "WARNING",
-        "MEDIA_USER_MAX_BYTES": str(10**9),
-        **settings,
-    }
+    environment = production(
+        embedded_url(name),
+        embedded.valkey_url(db=15),
+        **{
+            "RATELIMIT_ENABLE": "false",
+            "LOG_LEVEL": "WARNING",
+            "MEDIA_USER_MAX_BYTES": str(10**9),
+            **settings,
+        },
+    )
     port = free_port()
     started: list[subprocess.Popen[bytes]] = []
 
@@ -133,21 +125,6 @@ def served(**settings: str) -> Iterator[Server]:
             one.wait(30)
         with psycopg.connect(admin, autocommit=True) as connection:
             connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
-
-
-def embedded_url(database: str) -> str:
-    settings = embedded.django_database()
-    return (
-        f"postgresql://{settings['USER']}@/{database}?host={settings['HOST']}"
-        f"&port={settings['PORT']}"
-    )
 
 
 def until(condition: Callable[[], bool], seconds: float = 30) -> None:

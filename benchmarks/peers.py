@@ -25,7 +25,6 @@ import secrets
 import subprocess
 import sys
 import time
-import urllib.request
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
@@ -34,11 +33,9 @@ from types import ModuleType
 from typing import Any
 
 import psycopg
+from shelves import HOST, ROOT, served
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-HOST, PORT = "127.0.0.1", 8150
+PORT = 8150
 TARGET = f"http://{HOST}:{PORT}"
 PGPORT = os.environ.get("PGPORT", "5544")
 KEY_FILE = Path(os.environ.get("BENCH_TMP", "/tmp/bench")) / "shelf.key"  # the driver's own
@@ -311,35 +308,13 @@ def token(user_id: int, role: str = "user") -> str:
 @contextlib.contextmanager
 def serving() -> Iterator[None]:
     """Serve with the server's defaults until the block ends."""
-    with (Path(KEY_FILE.parent) / "shelf.log").open("w") as log:
-        server = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "movieshelf.serving", "--host", HOST),
-                *("--port", str(PORT), "--workers", os.environ.get("WORKERS", "2")),
-            ],
-            cwd=ROOT,
-            env={
-                **os.environ,
-                "RATELIMIT_WRITES_USER": "1000000/m",
-            },
-            stdout=log,
-            stderr=log,
-        )
-        try:
-            wait_for_answer()
-            yield
-        finally:
-            server.terminate()
-            server.wait(60)
-
-
-def wait_for_answer() -> None:
-    for _ in range(150):
-        with contextlib.suppress(OSError):
-            urllib.request.urlopen(f"{TARGET}/readyz", timeout=2)
-            return
-        time.sleep(0.2)
-    sys.exit("Our server does not answer.")
+    environment = {
+        **os.environ,
+        "RATELIMIT_WRITES_USER": "1000000/m",
+        "WEB_PROCESSES": os.environ.get("WORKERS", "2"),
+    }
+    with (KEY_FILE.parent / "shelf.log").open("w") as log, served(PORT, environment, log=log):
+        yield
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
-"""A shelf with a PostgreSQL, a Valkey and a server of its own, for what must not disturb others.
+"""Shelves to measure on, served as production does, on the loopback only.
 
-Everything is in one new folder and is gone in the end. Listens on the loopback only.
+`own_shelf` has a PostgreSQL, a Valkey and a server of its own, for what must not disturb others:
+everything is in one new folder and is gone in the end. `kept_database` is a database of this
+clone's PostgreSQL that stays for the next time.
 """
 
 import http.client
@@ -24,13 +26,71 @@ import psycopg
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from movieshelf.embedded import (  # noqa: E402  # needs the path above
+from movieshelf import embedded  # noqa: E402  # needs the path above
+from movieshelf.embedded import (  # noqa: E402
     Account,
     EmbeddedServices,
     Service,
 )
 
 HOST = "127.0.0.1"
+
+
+def production(database_url: str, redis_url: str, **settings: str) -> dict[str, str]:
+    """Give the environment of a server in production, with keys of its own."""
+    return {
+        **os.environ,
+        "SECRET_KEY": secrets.token_urlsafe(48),
+        "JWT_SIGNING_KEY": secrets.token_urlsafe(48),
+        "ALLOWED_HOSTS": HOST,
+        "DEBUG": "false",
+        "DATABASE_URL": database_url,
+        "REDIS_URL": redis_url,
+        "WEB_PROCESSES": "2",
+        # Nobody balances between this server and another.
+        "DRAIN_SECONDS": "0",
+        **settings,
+    }
+
+
+def embedded_url(database: str) -> str:
+    """Give the address of a database of this clone's PostgreSQL."""
+    settings = embedded.django_database()
+    return (
+        f"postgresql://{settings['USER']}@/{database}?host={settings['HOST']}"
+        f"&port={settings['PORT']}"
+    )
+
+
+def kept_database(name: str) -> str:
+    """Have a database in this clone's PostgreSQL, empty where it is new; give its address."""
+    with psycopg.connect(embedded_url("postgres"), autocommit=True) as admin:
+        if not admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
+            admin.execute(f'CREATE DATABASE "{name}"')
+    return embedded_url(name)
+
+
+@contextmanager
+def served(
+    port: int, environment: dict[str, str], *, root: Path = ROOT, log: Any = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Serve a checkout with the server's defaults until the block ends."""
+    python = sys.executable if root == ROOT else str(root / ".venv" / "bin" / "python")
+    server = subprocess.Popen(
+        [python, "-m", "movieshelf.serving", "--host", HOST, "--port", str(port)],
+        env=environment,
+        cwd=root,
+        stdout=log,
+        stderr=log,
+    )
+    try:
+        until(lambda: server.poll() is not None or status_of(port, "/readyz") == 200, seconds=60)
+        if server.poll() is not None:
+            raise SystemExit(f"The server ended at once, with {server.returncode}.")
+        yield server
+    finally:
+        server.terminate()
+        server.wait(60)
 
 
 class OwnShelf:
@@ -40,20 +100,11 @@ class OwnShelf:
         self.services = EmbeddedServices(folder)
         self.folder = folder
         self.database_url = self.services.postgres.address
-        self.environment = {
-            **os.environ,
-            "SECRET_KEY": secrets.token_urlsafe(48),
-            "JWT_SIGNING_KEY": secrets.token_urlsafe(48),
-            "ALLOWED_HOSTS": HOST,
-            "DEBUG": "false",
-            "DATABASE_URL": self.database_url,
-            "REDIS_URL": self.services.valkey.address,
-            "RATELIMIT_ENABLE": "false",
-            "WEB_PROCESSES": "2",
-            "DRAIN_SECONDS": "0",
-            "LOG_LEVEL": "WARNING",
-            **settings,
-        }
+        self.environment = production(
+            self.database_url,
+            self.services.valkey.address,
+            **{"RATELIMIT_ENABLE": "false", "LOG_LEVEL": "WARNING", **settings},
+        )
         self.log = (folder / "server.log").open("ab")
         self.children: list[subprocess.Popen[bytes]] = []
 
