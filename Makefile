@@ -11,7 +11,7 @@ EMBEDDED_URL := $(PYTHON) -c 'from movieshelf.embedded import services as s; pri
 KEY := $(PYTHON) -c 'import secrets; print(secrets.token_urlsafe(48))'
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format openapi fuzz lint-openapi client bench-scale requirements stop clean test-browser
+.PHONY: help run test lint format openapi fuzz lint-openapi client bench bench-scale requirements stop clean test-browser
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -72,6 +72,10 @@ client: ## Generate and check the TypeScript client, and run its first session (
 	@$(SET_UP) requirements-dev.txt
 	@$(PYTHON) -m movieshelf.embedded start
 	@$(PYTHON) -m pytest -q movieshelf/tests/test_clients.py
+
+bench: ## Time every endpoint and too much at once (BASELINE=FOLDER|URL) into docs/performance.md
+	@$(SET_UP)
+	@$(PYTHON) benchmarks/bench.py --baseline "$(BASELINE)" $(ARGS)
 
 bench-scale: ## Measure every list at 10,000 to 1,000,000 films into docs/performance-scale.md
 	@$(SET_UP)

@@ -70,14 +70,18 @@ def kept_database(name: str) -> str:
     return embedded_url(name)
 
 
+def python_of(root: Path) -> str:
+    """Give the Python of a checkout."""
+    return sys.executable if root == ROOT else str(root / ".venv" / "bin" / "python")
+
+
 @contextmanager
 def served(
     port: int, environment: dict[str, str], *, root: Path = ROOT, log: Any = None
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Serve a checkout with the server's defaults until the block ends."""
-    python = sys.executable if root == ROOT else str(root / ".venv" / "bin" / "python")
     server = subprocess.Popen(
-        [python, "-m", "movieshelf.serving", "--host", HOST, "--port", str(port)],
+        [python_of(root), "-m", "movieshelf.serving", "--host", HOST, "--port", str(port)],
         env=environment,
         cwd=root,
         stdout=log,
