@@ -12,6 +12,7 @@ folder for what they share (metrics), and SIGTERM is announced before it is carr
 SIGINT (Ctrl-C) and a second SIGTERM skip the first step.
 """
 
+import logging
 import os
 import shutil
 import signal
@@ -30,9 +31,8 @@ DEFAULTS = {
     "GRANIAN_INTERFACE": "wsgi",
     "GRANIAN_HTTP": "1",
     "GRANIAN_WEBSOCKETS": "false",
-    # Threads wait: for the database, for slow clients, uploads for a decoder. MEDIA_UPLOADS_AT_ONCE
-    # leaves some of them to readers.
-    "GRANIAN_BLOCKING_THREADS": "64",
+    # A few more than REQUESTS_AT_ONCE and REQUESTS_IN_LINE, for health and for refusals.
+    "GRANIAN_BLOCKING_THREADS": "136",
     "GRANIAN_RESPAWN_FAILED_WORKERS": "true",
     "GRANIAN_WORKERS_KILL_TIMEOUT": "30",
 }
@@ -48,6 +48,8 @@ class DrainingServer(MPServer):
         self.is_draining = False
         # Its own lines look like all others.
         super().__init__(*args, **{**kwargs, "log_dictconfig": settings.LOGGING})
+        # So many threads are meant: most of them wait in line (movieshelf.admission).
+        logging.getLogger("_granian").addFilter(lambda line: "Python threads" not in str(line.msg))
 
     def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
         is_term = bool(args) and args[0] == signal.SIGTERM
