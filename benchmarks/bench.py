@@ -15,15 +15,16 @@ Writes the section of `make bench` in docs/performance.md, and docs/images/bench
 """
 
 import argparse
+import fcntl
 import resource
 import signal
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import astuple, dataclass
 
 import crowd
@@ -64,6 +65,7 @@ def main() -> None:
     started = time.monotonic()
     embedded.services.start()
     with ExitStack() as stack:
+        stack.enter_context(alone())
         targets = [stack.enter_context(checkout("this", ROOT, valkey_db=13))]
         if asked.baseline:
             targets.append(stack.enter_context(baseline(asked.baseline)))
@@ -83,6 +85,17 @@ def main() -> None:
     names = [target.name for target in targets]
     write(Run(machine, names, cells, pressed, beside, drift, asked.seconds))
     print(f"{time.monotonic() - started:.0f} s in all.")
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Keep a second run out, which would take the same members away in its end."""
+    with (ROOT / ".data" / "bench.lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.exit("A benchmark of this checkout is running already.")
+        yield
 
 
 # --- One endpoint after the other ----------------------------------------------------------------
