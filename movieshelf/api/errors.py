@@ -1,5 +1,6 @@
 """The one door for errors: whatever was raised leaves as the envelope of contract section 1."""
 
+import errno
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,8 @@ Details = dict[str, list[dict[str, Any]]]
 RAISED_BEFORE = "movieshelf.raised"
 # How long a client should wait after a 503: long enough for a failover's first second to pass.
 RETRY_AFTER_SECONDS = 2
+# There is no room on a disk, or none for us.
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class ApiError(drf.APIException):
@@ -251,6 +254,9 @@ def translate(exc: BaseException) -> ApiError | None:
             return InvalidInput()
         case DatabaseError() | InterfaceError() | psycopg_pool.PoolTimeout():
             return _translate_database(exc)
+        case OSError() if exc.errno in FULL:
+            logger.warning("a file could not be written: %s", exc)
+            return Unavailable()
         case _:
             return None
 

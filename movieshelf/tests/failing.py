@@ -37,6 +37,13 @@ def crash(request: HttpRequest) -> HttpResponse:
     raise RuntimeError(SECRET)
 
 
+class FullDiskView(ApiView):
+    """Fails as a temporary file does that finds no room (an export, a CSV)."""
+
+    def get(self, request: Request) -> Response:
+        raise OSError(int(request.query_params["errno"]), SECRET)
+
+
 def gone(request: HttpRequest) -> HttpResponse:
     raise Http404(SECRET)
 
@@ -77,6 +84,7 @@ urlpatterns = [
     path("crash", crash),
     path("crash-api", CrashView.as_view()),
     path("sql", SqlView.as_view()),
+    path("disk", FullDiskView.as_view()),
     path("gone", gone),
     path("denied", denied),
     path("suspicious", suspicious),

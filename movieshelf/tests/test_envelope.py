@@ -1,5 +1,6 @@
 """Every failure, whoever raised it, is the envelope (contract section 1; rows 3, 4, 5, 15, 16)."""
 
+import errno
 import json
 import logging
 import re
@@ -100,6 +101,9 @@ def assert_enveloped(response: HttpResponse, status: int) -> dict[str, Any]:
         ("get", "/crash", 500, {}),
         ("get", "/crash-api", 500, {}),
         ("get", "/middleware", 500, {}),
+        ("get", f"/disk?errno={errno.ENOSPC}", 503, {}),
+        ("get", f"/disk?errno={errno.EDQUOT}", 503, {}),
+        ("get", f"/disk?errno={errno.EIO}", 500, {}),
         ("get", "/gone", 404, {}),
         ("get", "/denied", 403, {}),
         ("get", "/suspicious", 400, {}),
@@ -270,6 +274,7 @@ def test_the_path_of_a_field_is_written_as_the_client_wrote_it():
         ("40001", 503),
         ("40P01", 503),
         ("25006", 503),
+        ("53100", 503),
         ("53300", 503),
         ("57P01", 503),
         ("57P03", 503),

@@ -6,6 +6,7 @@ It needs nginx: Debian's will do. Where there is none this is skipped, and .ci/r
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import threading
@@ -232,6 +233,15 @@ def test_an_upload_that_the_api_fails_is_503_with_the_envelope(tmp_path, behavio
 
 
 def test_an_upload_without_an_api_is_503_with_the_envelope(lonely_front):
+    answer = lonely_front.send(UPLOAD, "a" * 3_000_000)
+
+    assert (answer.status, answer.code) == (503, "unavailable")
+
+
+def test_an_upload_that_nginx_has_no_room_for_is_503(lonely_front):
+    """Row 156: with its folder gone as with its disk full, nginx cannot keep a body."""
+    shutil.rmtree(lonely_front.folder / "body")
+
     answer = lonely_front.send(UPLOAD, "a" * 3_000_000)
 
     assert (answer.status, answer.code) == (503, "unavailable")
