@@ -19,6 +19,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -127,10 +128,12 @@ class Traffic:
     goes to the standby.
     """
 
-    def __init__(self, port: int) -> None:
-        self.port = port
+    def __init__(self, port: int, film: int) -> None:
+        self.port, self.film = port, film
+        # Answers that no fault excuses: a read is always served, a write is done or told 503.
+        self.wrong: list[str] = []
         self.answers: list[tuple[float, str, int, float]] = []
-        self.old = 0
+        self.old = self.all_old = 0
         self.acknowledged: dict[int, tuple[int, int]] = {}
         self.goes_on = True
         self.threads = [
@@ -145,8 +148,11 @@ class Traffic:
 
     def read(self) -> None:
         client = Client(self.port)
+        paths = cycle(
+            ["/movies", "/movies?sort=rank&page=3", "/movies?q=the", f"/movies/{self.film}"]
+        )
         while self.goes_on:
-            self.note("read", client.ask("GET", "/movies"))
+            self.note("read", client.ask("GET", next(paths)))
             time.sleep(0.05)
 
     def write(self, number: int) -> None:
@@ -188,11 +194,19 @@ class Traffic:
             names = {REFUSED: "refused", BROKEN: "broken"}
             counted = Counter(names.get(status, str(status)) for _, _, status, _ in some)
             told = ", ".join(f"{status}: {n}" for status, n in counted.most_common()) or "none"
+            told += f" ({len(some) / (until_ - since):.0f}/s)"
+            excused = () if kind == "read" else (503,)
+            self.wrong += [
+                f"{fault}: a {kind} was answered {status}"
+                for _, _, status, _ in some
+                if not 200 <= status < 500 and status not in excused
+            ]
             longest = max((seconds for *_, seconds in some), default=0.0)
             bad = [at for at, _, status, _ in some if not 200 <= status < 500]
             gap = f"{max(bad) - since:.1f} s" if bad else "0"
             cells.append(f"{told}; longest {longest:.1f} s; last bad after {gap}")
         old, self.old = self.old, 0
+        self.all_old += old
         return f"| {' | '.join(cells)} | {old} | {lost} |"
 
     def lost(self, url: str) -> int:
@@ -225,14 +239,12 @@ def reads_per_second(port: int, path: str, seconds: float) -> float:
     return float(found[1])
 
 
-def measure(shelf: OwnShelf, nodes: dict[str, list[int]], seconds: float) -> None:
+def measure(shelf: OwnShelf, film: int, nodes: dict[str, list[int]], seconds: float) -> None:
     """Reads a second through nginx, for each set of nodes."""
     print(
         "| reads a second through nginx | `/movies` | `/movies?sort=rank&page=3` | `/movies/:id` |"
     )
     print("|---|---|---|---|")
-    with shelf.connect() as database:
-        (film,) = database.execute("SELECT min(id) FROM movies_movie").fetchone() or (0,)
     for label, ports in nodes.items():
         port = free_port()
         with nginx(shelf.folder, port, ports):
@@ -287,8 +299,11 @@ def show(shelf: OwnShelf, standby: Standby, seconds: float) -> int:
     shelf.start_server(alone)
     servers = [shelf.start_server(port, **with_replica) for port in (one, two)]
     time.sleep(2)
+    with shelf.connect() as database:
+        (film,) = database.execute("SELECT min(id) FROM movies_movie").fetchone() or (0,)
     measure(
         shelf,
+        film,
         {
             "1 node, primary only": [alone],
             "1 node, reads from the standby": [one],
@@ -300,7 +315,7 @@ def show(shelf: OwnShelf, standby: Standby, seconds: float) -> int:
     print("| what happened | reads | writes | old reads | writes lost |")
     print("|---|---|---|---|---|", flush=True)
     with nginx(shelf.folder, proxy, [one, two]):
-        traffic = Traffic(proxy)
+        traffic = Traffic(proxy, film)
         time.sleep(3)
 
         def phase(name: str, wait: float, **more: Any) -> None:
@@ -325,7 +340,7 @@ def show(shelf: OwnShelf, standby: Standby, seconds: float) -> int:
         primary = shelf.services.postgres
         for process in primary.processes():
             process.send_signal(signal.SIGKILL)
-        phase("the primary killed: reads go on, writes are told to come back", 4)
+        phase("the primary killed: reads go on, writes are told to come back", 8)
         # The new primary has no standby to wait for.
         since = time.monotonic()
         with psycopg.connect(standby.address, autocommit=True) as database:
@@ -339,7 +354,9 @@ def show(shelf: OwnShelf, standby: Standby, seconds: float) -> int:
         print(traffic.row("… then the standby promoted", since, end, lost=lost), flush=True)
     shelf.command("recompute", "--check", DATABASE_URL=standby.address)
     print("recompute --check at the new primary: no drift")
-    return 1 if lost else 0
+    for wrong in traffic.wrong[:10]:
+        print(f"  !! {wrong}")
+    return 1 if lost or traffic.wrong or traffic.all_old else 0
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from uuid import UUID
 import psycopg
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.db import connection, models, transaction
+from django.db import DEFAULT_DB_ALIAS, connection, connections, models, transaction
 from django.db.models import Exists, OuterRef, Sum
 from django.db.models.functions import UUID7
 from django.utils import timezone
@@ -80,9 +80,11 @@ class Picture(models.Model):
         """
         if "data" not in self.get_deferred_fields():
             return bytes(self.data)
-        connection.ensure_connection()
+        # Where the row came from, which may be a replica.
+        database = connections[self._state.db or DEFAULT_DB_ALIAS]
+        database.ensure_connection()
         query = f"SELECT data FROM {self._meta.db_table} WHERE id = %s"
-        with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
+        with database.wrap_database_errors, psycopg.Cursor(database.connection) as cursor:
             found = cursor.execute(query.encode(), [self.pk], binary=True).fetchone()
         if found is None:
             raise NotFound("There is no such image.")

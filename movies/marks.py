@@ -18,9 +18,17 @@ from functools import cached_property, wraps
 from itertools import accumulate, batched
 from typing import Any, NamedTuple
 
-from django.db import OperationalError, connection, models, transaction
+from django.db import (
+    DEFAULT_DB_ALIAS,
+    OperationalError,
+    connection,
+    models,
+    router,
+    transaction,
+)
 from psycopg.errors import LockNotAvailable
 
+from movieshelf.api.statements import reading_cursor
 from movieshelf.api.transactions import TRY_AGAIN, retried_atomic
 
 # How many films a new block has. A page far out walks half of one on average.
@@ -216,7 +224,9 @@ def find_page(
     `but_not` is a member whose films are passed over. None while the marks are not known.
     """
     seen = _marks_and_moves(sort)
-    if seen and len(seen[1]) > MAX_MOVES and fold():
+    # Whoever reads from a replica leaves that to the worker: the primary may be gone.
+    may_fold = router.db_for_read(PageMarks) == DEFAULT_DB_ALIAS
+    if seen and len(seen[1]) > MAX_MOVES and may_fold and fold():
         seen = _marks_and_moves(sort)
     if seen is None:
         return None
@@ -228,7 +238,7 @@ def find_page(
 
 def films_by_score() -> array[int] | None:
     """Count the films of each score, by thousandths; None while the marks are not known."""
-    with connection.cursor() as cursor:
+    with reading_cursor(PageMarks) as cursor:
         cursor.execute(
             f"""
             SELECT marks.version, move.films, move.score
@@ -252,7 +262,7 @@ def films_by_score() -> array[int] | None:
 
 def _marks_and_moves(sort: str) -> tuple[Marks, list[Moved]] | None:
     """Give the marks and what moved since, as one statement sees them."""
-    with connection.cursor() as cursor:
+    with reading_cursor(PageMarks) as cursor:
         cursor.execute(
             f"""
             SELECT marks.version, films, stars, {", ".join(KEYS[sort])}
@@ -269,7 +279,7 @@ def _marks_and_moves(sort: str) -> tuple[Marks, list[Moved]] | None:
 
 
 def _films_taken_out(sort: str, member_id: int) -> list[Moved]:
-    with connection.cursor() as cursor:
+    with reading_cursor(PageMarks) as cursor:
         cursor.execute(
             f"""
             SELECT stars, {", ".join(KEYS[sort])}

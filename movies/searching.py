@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from django.core.cache import cache
-from django.db import connection, models, transaction
+from django.db import models, router, transaction
 from django.db.models import Q, Value
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import StrIndex
@@ -22,6 +22,7 @@ from django.db.models.lookups import GreaterThan
 
 from movies import texts
 from movies.typos import closest
+from movieshelf.api.statements import reading_cursor
 
 # Less than the hour for which TitleMove keeps what changed.
 KEPT_SECONDS = 1_800
@@ -61,10 +62,14 @@ class Found(NamedTuple):
 
 
 # What tells one snapshot from all others, also from those of a database that was restored since,
-# and whether a transaction asks that has written: what it sees of itself may never come to be.
+# and whether what it finds must not be kept: where a transaction asks that has written, since what
+# it sees of itself may never come to be; and on a standby while transactions run, since a snapshot
+# of a standby does not list them.
 _SNAPSHOT = """
     pg_current_snapshot()::text, pg_postmaster_start_time()::text,
-    pg_current_xact_id_if_assigned() IS NOT NULL
+    pg_current_xact_id_if_assigned() IS NOT NULL OR (
+        pg_is_in_recovery()
+        AND pg_snapshot_xmin(pg_current_snapshot()) <> pg_snapshot_xmax(pg_current_snapshot()))
 """
 
 
@@ -111,8 +116,8 @@ class Finds:
         return found._replace(films=found.films + sum(changes))
 
     def _look_and_keep(self, folded: str) -> Found:
-        found, is_writing = self._look(folded)
-        if not is_writing:
+        found, is_fleeting = self._look(folded)
+        if not is_fleeting:
             found = found._replace(kept_at=time.time())
             self._hold(folded, found)
             cache.set(self._key(folded), tuple(found), timeout=KEPT_SECONDS)
@@ -155,7 +160,7 @@ def _containing(folded: str) -> tuple[Found, bool]:
         condition, parameter = "strpos(title_search, %s) > 0", folded
     else:
         condition, parameter = "title_search LIKE %s", texts.containing(folded)
-    with connection.cursor() as cursor:
+    with reading_cursor(TitleMove) as cursor:
         cursor.execute(
             f"""
             WITH few AS MATERIALIZED (
@@ -165,20 +170,20 @@ def _containing(folded: str) -> tuple[Found, bool]:
             """,
             [parameter],
         )
-        snapshot, started_at, is_writing, films, ids = _only_row(cursor)
+        snapshot, started_at, is_fleeting, films, ids = _only_row(cursor)
         if films <= texts.FEW:
-            return Found(snapshot, started_at, films, ids or []), is_writing
+            return Found(snapshot, started_at, films, ids or []), is_fleeting
         # In one statement with its snapshot: what is counted is what that saw.
         cursor.execute(
             f"SELECT {_SNAPSHOT}, count(*) FROM movies_movie WHERE {condition}", [parameter]
         )
-        snapshot, started_at, is_writing, films = _only_row(cursor)
-    return Found(snapshot, started_at, films, None), is_writing
+        snapshot, started_at, is_fleeting, films = _only_row(cursor)
+    return Found(snapshot, started_at, films, None), is_fleeting
 
 
 def _in_blocks(folded: str) -> tuple[Found, bool] | None:
     """Find them among all titles, which are packed; None while nobody has packed them."""
-    with connection.cursor() as cursor:
+    with reading_cursor(TitleMove) as cursor:
         cursor.execute(
             f"""
             {texts.FILMS_IN_BLOCKS}
@@ -191,19 +196,19 @@ def _in_blocks(folded: str) -> tuple[Found, bool] | None:
         row = cursor.fetchone()
     if row is None:
         return None
-    snapshot, started_at, is_writing, films, ids = row
-    return Found(snapshot, started_at, films, ids), is_writing
+    snapshot, started_at, is_fleeting, films, ids = row
+    return Found(snapshot, started_at, films, ids), is_fleeting
 
 
 def _near(folded: str) -> tuple[Found, bool]:
     """Find the titles that come closest to a text: a typo, or a few."""
-    with transaction.atomic():
-        with connection.cursor() as cursor:
+    with transaction.atomic(using=router.db_for_read(TitleMove)):
+        with reading_cursor(TitleMove) as cursor:
             # Taken before we look: whatever changes from then on makes one look again.
             cursor.execute(f"SELECT {_SNAPSHOT}")
-            snapshot, started_at, is_writing = _only_row(cursor)
+            snapshot, started_at, is_fleeting = _only_row(cursor)
         ids = closest(folded)
-    return Found(snapshot, started_at, len(ids), ids), is_writing
+    return Found(snapshot, started_at, len(ids), ids), is_fleeting
 
 
 def _only_row(cursor: Any) -> tuple[Any, ...]:
@@ -213,7 +218,7 @@ def _only_row(cursor: Any) -> tuple[Any, ...]:
 
 def _moved_since(found: Found) -> list[tuple[int, str]] | None:
     """Give the titles that came and went since then, None where that cannot be told."""
-    with connection.cursor() as cursor:
+    with reading_cursor(TitleMove) as cursor:
         cursor.execute(
             """
             SELECT films, title FROM (VALUES (1)) AS always (one)

@@ -22,6 +22,7 @@ from django.db import connection, models, transaction
 
 from movies import marks
 from movies.words import forget_all_but, learn, words_of
+from movieshelf.api.statements import reading_cursor
 
 # A text that more films have is common; of others the films are kept one by one.
 FEW = 5_000
@@ -191,7 +192,7 @@ def has_rare_trigram(text: str, texts: Texts) -> bool:
 
 def films_in_blocks(text: str) -> list[int]:
     """Give the films that have a text in their titles, however many, while texts are known."""
-    with connection.cursor() as cursor:
+    with reading_cursor(CommonTexts) as cursor:
         cursor.execute(f"{FILMS_IN_BLOCKS} SELECT id FROM few", {"text": text})
         return [pk for (pk,) in cursor]
 
@@ -214,7 +215,7 @@ FILMS_IN_BLOCKS = """
 
 
 def _ask(text: str, stars: int) -> tuple[int | None, int]:
-    with connection.cursor() as cursor:
+    with reading_cursor(CommonTexts) as cursor:
         cursor.execute(
             _MOVED_TITLES_AND_STARS if stars else _MOVED_TITLES, {"text": text, "stars": stars}
         )

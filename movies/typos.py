@@ -9,10 +9,9 @@ there are titles that share a trigram with the text.
 from collections.abc import Sequence
 from typing import Any
 
-from django.db import connection
-
 from movies.texts import TRIGRAM, Texts, containing, current
-from movies.words import MAX_WORD_LENGTH, WORD
+from movies.words import MAX_WORD_LENGTH, WORD, TitleWord
+from movieshelf.api.statements import reading_cursor
 
 # The closest titles that are kept, from which other filters choose.
 MAX_NEAR = 200
@@ -40,7 +39,7 @@ def closest(text: str) -> list[int]:
 def _with_words(text: str, texts: Texts) -> list[int]:
     """Find titles with the words of the text, or with those that they come closest to."""
     words = [word for word in dict.fromkeys(WORD.findall(text)) if len(word) <= MAX_WORD_LENGTH]
-    with connection.cursor() as cursor:
+    with reading_cursor(TitleWord) as cursor:
         cursor.execute("SELECT set_config('pg_trgm.word_similarity_threshold', '0.3', true)")
         meant = [found for word in words[: 2 * MAX_WORDS] if (found := _meant(cursor, word))]
         # Those that fewer titles have, first.
@@ -134,7 +133,7 @@ def _with_two_letters_swapped(folded: str) -> list[int]:
         f"{folded[:n]}{folded[n + 1]}{folded[n]}{folded[n + 2 :]}" for n in range(len(folded) - 1)
     }
     like = " OR ".join(["title_search LIKE %s"] * len(swapped))
-    with connection.cursor() as cursor:
+    with reading_cursor(TitleWord) as cursor:
         cursor.execute(
             f"SELECT id FROM movies_movie WHERE {like}"
             f" ORDER BY length(title_search), created_at DESC, id DESC LIMIT {MAX_NEAR}",
@@ -145,7 +144,7 @@ def _with_two_letters_swapped(folded: str) -> list[int]:
 
 def _similar(folded: str, threshold: float) -> list[int]:
     """Find titles one of whose stretches of words shares this part of the text's trigrams."""
-    with connection.cursor() as cursor:
+    with reading_cursor(TitleWord) as cursor:
         cursor.execute(
             "SELECT set_config('pg_trgm.word_similarity_threshold', %s, true)", [str(threshold)]
         )

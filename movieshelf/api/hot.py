@@ -30,7 +30,7 @@ ANYTHING = Shown()
 def may_be_kept[R: HttpResponseBase](response: R, shown: Shown = ANYTHING) -> R:
     """Mark a public answer that is the same for everybody who sends the same request.
 
-    What is read for it must come from the default database, after the request came in.
+    What is read for it must come from where the request reads from, after the request came in.
     """
     response.shown = shown  # type: ignore[attr-defined]  # ours, on Django's response
     return response

@@ -12,12 +12,18 @@ from typing import Any
 
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, connections, models, router
+from django.db.backends.utils import CursorWrapper
 
 Parameters = Sequence[Any] | Mapping[str, Any]
 Row = tuple[Any, ...]
 # For an id that is not known yet; no sequence comes so far.
 STAND_IN = 2**62
 MAX_KINDS = 200
+
+
+def reading_cursor(model: type[models.Model]) -> CursorWrapper:
+    """Give a cursor to where a query of this model would read from: perhaps a replica."""
+    return connections[router.db_for_read(model)].cursor()
 
 
 def fetch_one(sql: str, parameters: Parameters, *, using: str = DEFAULT_DB_ALIAS) -> Row | None:

@@ -1,15 +1,23 @@
 """Where a request reads from. Against real servers: benchmarks/replicas.py."""
 
 from typing import Any
+from unittest.mock import patch
 
 import pytest
-from django.db import connections, transaction
+from django.core.cache import cache
+from django.db import OperationalError, connections, transaction
 from django.test import override_settings
 
 from accounts.models import Session, User
+from accounts.tests.factories import UserFactory
+from media.tests.factories import an_image
+from movies import marks, ranking
 from movies.models import Movie
+from movies.tests.factories import MovieFactory
 from movieshelf import replica
 from movieshelf.replica import PRIMARY, REPLICA, Replica, ReplicaRouter, choosing, reads_from
+from ratings.tests.factories import RatingFactory
+from reviews.tests.factories import ReviewFactory
 
 
 class Asked:
@@ -171,6 +179,61 @@ def test_a_transaction_reads_what_it_writes(reading):
 def test_a_row_that_is_locked_is_one_of_the_primary(reading):
     assert Movie.objects.filter(pk=1).db == REPLICA
     assert Movie.objects.select_for_update().filter(pk=1).db == PRIMARY
+
+
+@pytest.fixture
+def replica_alone(reading, settings):
+    """A replica that shows what the database holds; once called, the primary is gone."""
+    settings.DATABASE_ROUTERS = ["movieshelf.replica.ReplicaRouter"]
+    connections.settings[REPLICA] = connections.settings[PRIMARY]
+    # At once: what a test connects to later it must have named.
+    connections[REPLICA].connect()
+    primary = connections[PRIMARY]
+    gone = patch.object(primary, "connect", side_effect=OperationalError("It is gone."))
+
+    def leave() -> None:
+        primary.close()
+        gone.start()
+
+    yield leave
+    gone.stop()
+    connections[REPLICA].close()
+    connections[REPLICA].close_pool()
+    del connections[REPLICA]
+    del connections.settings[REPLICA]
+
+
+@pytest.mark.parametrize("marks_are_known", [True, False])
+def test_what_everybody_reads_needs_no_primary(api, replica_alone, marks_are_known, monkeypatch):
+    """Raw SQL as well: ranks, deep pages, searches, the bytes of an image."""
+    user = UserFactory()
+    image = an_image(uploader=user)
+    movies = [MovieFactory(title=f"Solaris {n}", created_by=user) for n in range(3)]
+    review = ReviewFactory(movie=movies[0])
+    RatingFactory(movie=movies[0])
+    if marks_are_known:
+        marks.rebuild()
+    monkeypatch.setattr(marks, "MAX_MOVES", 0)
+    MovieFactory()
+    monkeypatch.setattr(ranking, "_keeper", ranking.RanksKeeper())
+    cache.clear()
+    replica_alone()
+
+    for path in (
+        "/movies",
+        "/movies?sort=rank",
+        "/movies?pageSize=1&page=4",
+        "/movies?pageSize=1&page=2&sort=rank&stars=1",
+        "/movies?q=solaris",
+        "/movies?q=so",
+        "/movies?q=soalris",
+        f"/movies/{movies[0].pk}",
+        f"/movies/{movies[0].pk}/reviews",
+        f"/reviews/{review.pk}",
+        f"/users/{user.pk}",
+        f"/media/{image.pk}",
+    ):
+        assert api.get(path).status_code == 200, path
 
 
 class Watched(Replica):
