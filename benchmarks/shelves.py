@@ -100,9 +100,11 @@ def served(
 class OwnShelf:
     """Services of its own, and as many servers (nodes) as are started."""
 
-    def __init__(self, folder: Path, **settings: str) -> None:
+    def __init__(self, folder: Path, code: Path, **settings: str) -> None:
         self.services = EmbeddedServices(folder)
         self.folder = folder
+        # Where the MovieShelf is that commands and servers are started of.
+        self.code = code
         self.database_url = self.services.postgres.address
         self.environment = production(
             self.database_url,
@@ -116,7 +118,7 @@ class OwnShelf:
         """Run `manage.py` to its end; give its output. Raises SystemExit when it fails."""
         done = subprocess.run(
             [sys.executable, "manage.py", *arguments],
-            cwd=ROOT,
+            cwd=self.code,
             env={**self.environment, **settings},
             capture_output=True,
             text=True,
@@ -130,7 +132,7 @@ class OwnShelf:
         """Start a program of Python's beside us."""
         child = subprocess.Popen(
             [sys.executable, *arguments],
-            cwd=ROOT,
+            cwd=self.code,
             env={**self.environment, **settings},
             stdout=self.log,
             stderr=self.log,
@@ -145,8 +147,8 @@ class OwnShelf:
         until(lambda: status_of(port, "/healthz") == 200, seconds=60)
         return server
 
-    def start_worker(self) -> subprocess.Popen[bytes]:
-        return self.start("manage.py", "worker")
+    def start_worker(self, **settings: str) -> subprocess.Popen[bytes]:
+        return self.start("manage.py", "worker", **settings)
 
     def connect(self, **options: Any) -> psycopg.Connection[tuple[Any, ...]]:
         """Connect to the database as its superuser, in autocommit."""
@@ -182,12 +184,12 @@ def kill_all(server: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def own_shelf(**settings: str) -> Iterator[OwnShelf]:
+def own_shelf(code: Path = ROOT, **settings: str) -> Iterator[OwnShelf]:
     """Give a shelf that is migrated and seeded, and not served yet."""
     # So that what was started is ended, also when `timeout` ends us.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     folder = Path(tempfile.mkdtemp(prefix="movieshelf-drill-"))
-    shelf = OwnShelf(folder, **settings)
+    shelf = OwnShelf(folder, code, **settings)
     try:
         shelf.services.start()
         shelf.command("migrate", "--verbosity", "0")

@@ -249,6 +249,10 @@ DATABASES = {
                 "min_size": 1,
                 "max_size": env("DATABASE_POOL_MAX"),
                 "timeout": env("DATABASE_POOL_TIMEOUT_SECONDS"),
+                # As long as somebody may wait for it; who comes later has it try anew. By default
+                # it goes on for five minutes, twice as long from one try to the next, and after a
+                # minute without a database nobody is served for another.
+                "reconnect_timeout": env("DATABASE_POOL_TIMEOUT_SECONDS"),
             },
             # Of the statements of movieshelf.api.statements, from the first time on.
             "prepare_threshold": 0 if PREPARES_STATEMENTS else None,
@@ -277,7 +281,7 @@ if env("DATABASE_REPLICA_URL"):
         "OPTIONS": {
             **common,
             # Where it does not answer, the primary does.
-            "pool": {**common["pool"], "timeout": 1.0},
+            "pool": {**common["pool"], "timeout": 1.0, "reconnect_timeout": 1.0},
             **replica.get("OPTIONS", {}),
         },
     }

@@ -81,6 +81,19 @@ def test_the_right_password_is_refused_too_and_taken_once_the_window_is_over(api
     assert log_in(api, user.email, PASSWORD).status_code == 200
 
 
+def test_a_clock_that_is_set_back_neither_lifts_a_ceiling_nor_makes_it_last(api, user, clock):
+    """Row 157: an hour back there are windows as well, and they end as soon."""
+    until_refused(lambda: log_in(api, user.email))
+
+    clock.shift(timedelta(hours=-1))
+
+    passed, refused = until_refused(lambda: log_in(api, user.email))
+    assert passed == 10
+    assert int(refused.headers["Retry-After"]) <= 60
+    clock.shift(timedelta(minutes=1))
+    assert log_in(api, user.email, PASSWORD).status_code == 200
+
+
 def test_an_answer_below_the_ceiling_says_how_much_is_left(api, user):
     answer = log_in(api, user.email, PASSWORD)
 

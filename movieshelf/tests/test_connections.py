@@ -38,6 +38,13 @@ def test_a_pool_whose_connections_were_ended_goes_on_at_once(api: ApiClient) -> 
     assert pool.get_stats()["returns_bad"] > 0
 
 
+def test_a_pool_does_not_pause_for_longer_than_somebody_waits_for_it() -> None:
+    """Else an outage of 40 seconds is one of 55: benchmarks/faults.py has it for real."""
+    pool = connection.pool
+
+    assert pool.reconnect_timeout == pool.timeout == 5
+
+
 def test_a_connection_that_was_ended_is_known_without_asking() -> None:
     with connection.pool.connection() as one:
         assert not is_closed(one)
