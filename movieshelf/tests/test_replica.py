@@ -11,7 +11,7 @@ from django.test import override_settings
 from accounts.models import Session, User
 from accounts.tests.factories import UserFactory
 from media.tests.factories import an_image
-from movies import marks, ranking
+from movies import marks, ranking, texts
 from movies.models import Movie
 from movies.tests.factories import MovieFactory
 from movieshelf import replica
@@ -213,6 +213,7 @@ def test_what_everybody_reads_needs_no_primary(api, replica_alone, marks_are_kno
     RatingFactory(movie=movies[0])
     if marks_are_known:
         marks.rebuild()
+        texts.build()
     monkeypatch.setattr(marks, "MAX_MOVES", 0)
     MovieFactory()
     monkeypatch.setattr(ranking, "_keeper", ranking.RanksKeeper())
