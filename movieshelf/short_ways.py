@@ -27,7 +27,7 @@ from rest_framework.exceptions import APIException
 
 from movieshelf.api.bodies import WSGIApplication
 from movieshelf.api.ceilings import COUNTED_BEFORE, PerUser, counted, headers_of
-from movieshelf.api.errors import RAISED_BEFORE
+from movieshelf.api.errors import RAISED_AT_LOGIN, RAISED_BEFORE
 from movieshelf.api.parsing import parse_object
 from movieshelf.api.rendering import to_json
 from movieshelf.observing import ID_HEADER, current
@@ -151,6 +151,10 @@ class ShortWays:
         try:
             session = way.credentials(environ)
         except APIException:
+            return None
+        except Exception as exc:
+            # A database that is gone, say: Django would wait for it once more.
+            environ[RAISED_AT_LOGIN] = exc
             return None
         if session is None:
             return None

@@ -23,6 +23,8 @@ Details = dict[str, list[dict[str, Any]]]
 # In the WSGI environ: what was raised before Django had the request. The view raises it, once what
 # comes before has been checked.
 RAISED_BEFORE = "movieshelf.raised"
+# The same of what was raised where the credentials were looked at.
+RAISED_AT_LOGIN = "movieshelf.raised_at_login"
 # How long a client should wait after a 503: long enough for a failover's first second to pass.
 RETRY_AFTER_SECONDS = 2
 # There is no room on a disk, or none for us.

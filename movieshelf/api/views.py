@@ -16,7 +16,7 @@ from rest_framework.views import APIView
 from movieshelf.api.bodies import declared_length
 from movieshelf.api.ceilings import WRITES, PerIP, PerUser, tell
 from movieshelf.api.conditional import tag
-from movieshelf.api.errors import RAISED_BEFORE, MethodNotAllowed, ReadOnly
+from movieshelf.api.errors import RAISED_AT_LOGIN, RAISED_BEFORE, MethodNotAllowed, ReadOnly
 from movieshelf.api.pagination import NumberedPagination
 from movieshelf.api.serializers import refuse_broken_query
 
@@ -53,6 +53,11 @@ class ApiMixin(APIView):
         refuse_broken_query(request)
         if RAISED_BEFORE in request.META:
             raise request.META[RAISED_BEFORE]
+
+    def perform_authentication(self, request: Request) -> None:
+        if RAISED_AT_LOGIN in request.META:
+            raise request.META[RAISED_AT_LOGIN]
+        super().perform_authentication(request)
 
     def check_throttles(self, request: Request) -> None:
         """Count the request; DRF asks after the credentials and before the thing."""

@@ -5,11 +5,12 @@ import re
 from collections.abc import Callable
 from io import BytesIO
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import psycopg
 import pytest
 from django.conf import settings as project
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test import RequestFactory
 from django.utils import timezone
 
@@ -301,6 +302,23 @@ def test_a_locked_film_is_waited_for_once(server, film, login, method, path, bod
     assert answer.headers["Retry-After"]
     assert answer.body["error"]["code"] == "unavailable"
     assert len(tries) == 1
+
+
+@pytest.mark.parametrize(("method", "path", "body"), WRITES_OF)
+def test_a_database_that_is_gone_is_waited_for_once_and_is_503(
+    server, film, login, method, path, body
+):
+    """Rows 148 to 152: the credentials are what is asked for first."""
+    taught(server, film, login)
+    connection.close()
+
+    with patch.object(connection, "connect", side_effect=OperationalError("It is gone.")) as tries:
+        answer = server.send(method, path.format(film=film), body, **login)
+
+    assert answer.status.startswith("503")
+    assert answer.headers["Retry-After"]
+    assert answer.body["error"]["code"] == "unavailable"
+    assert tries.call_count == 1
 
 
 @pytest.mark.parametrize(("method", "path", "body"), WRITES_OF)
