@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from faults import BROKEN, REFUSED, Client
+from faults import BROKEN, REFUSED, Client, signal_all
 from shelves import HOST, OwnShelf, free_port, kill_all, own_shelf, status_of, until
 
 from movieshelf.embedded import PORT, SUPERUSER, Account, Postgres
@@ -283,8 +283,7 @@ def main(seconds: float) -> int:
             wait_for_standby(shelf)
             return show(shelf, standby, seconds)
         finally:
-            for process in standby.processes():
-                process.send_signal(signal.SIGCONT)
+            signal_all(standby, signal.SIGCONT)
             standby.stop()
 
 
@@ -327,8 +326,7 @@ def show(shelf: OwnShelf, standby: Standby, seconds: float) -> int:
         kill_all(servers[0])
         phase("a node killed (-9)", 5)
         shelf.start_server(one, **with_replica)
-        for process in standby.processes():
-            process.send_signal(signal.SIGKILL)
+        signal_all(standby, signal.SIGKILL)
         phase("the standby killed: reads go to the primary, commits wait for it", 16)
         alter(shelf, synchronous_standby_names="")
         phase("… then `synchronous_standby_names = ''`", 5)
@@ -338,8 +336,7 @@ def show(shelf: OwnShelf, standby: Standby, seconds: float) -> int:
         time.sleep(2)
         phase("the standby back, synchronous again", 4)
         primary = shelf.services.postgres
-        for process in primary.processes():
-            process.send_signal(signal.SIGKILL)
+        signal_all(primary, signal.SIGKILL)
         phase("the primary killed: reads go on, writes are told to come back", 8)
         # The new primary has no standby to wait for.
         since = time.monotonic()
