@@ -138,6 +138,9 @@ def test_two_who_really_deadlock_both_succeed(user):
 
     def run(pair: tuple[User, User]) -> None:
         try:
+            with connection.cursor() as cursor:
+                # Whoever is told to try again waits for the other's commit, however slow the disk.
+                cursor.execute("SET lock_timeout = '30s'")
             rename_both(*pair)
         finally:
             connection.close()
