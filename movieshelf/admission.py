@@ -4,9 +4,9 @@
 comes is told 503 with `Retry-After` at once, instead of being answered when it has long gone. So no
 request is queued where nobody counts it, and health always answers.
 
-`Places` stands around Django. One Python process runs one thread at a time: many threads in Django
-take the interpreter from each other at every answer of the database, and all of them finish late. A
-few work, and the others wait in line, first come, first served.
+`Places` stands around Django. One Python process runs one thread at a time, and each that works
+holds a connection of the pool. So a few work, and the others wait in line, first come, first
+served, instead of taking the interpreter from each other and waiting for a connection.
 
 A place is for work. Uploads and logins mostly wait (for the rest of a body, for a turn to decode or
 to hash), within bounds of their own, so they take none. Whoever waits while no place is given back
