@@ -7,6 +7,20 @@ from django.db import connection
 
 
 @contextmanager
+def empty_database() -> Iterator[str]:
+    """Have a new database, for as long as the block lasts; give its name."""
+    name = f"{connection.settings_dict['NAME']}_elsewhere"
+    with connection.cursor() as cursor:
+        cursor.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        cursor.execute(f'CREATE DATABASE "{name}" TEMPLATE template0')
+    try:
+        yield name
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@contextmanager
 def pointed_at(name: str) -> Iterator[None]:
     """Let Django use another database of the same server."""
     before = connection.settings_dict["NAME"]

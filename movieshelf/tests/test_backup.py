@@ -19,7 +19,7 @@ from movies.models import Movie
 from movies.tests.factories import MovieFactory
 from movieshelf import backups
 from movieshelf.management.commands import restore as restoring
-from movieshelf.tests.databases import pointed_at
+from movieshelf.tests.databases import empty_database, pointed_at
 from ratings.tests.factories import RatingFactory
 from reviews.tests.factories import ReviewFactory
 
@@ -35,13 +35,8 @@ def run(command: str, *arguments: object) -> str:
 @pytest.fixture
 def elsewhere(transactional_db) -> Iterator[str]:
     """An empty database."""
-    name = f"{connection.settings_dict['NAME']}_elsewhere"
-    with connection.cursor() as cursor:
-        cursor.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-        cursor.execute(f'CREATE DATABASE "{name}" TEMPLATE template0')
-    yield name
-    with connection.cursor() as cursor:
-        cursor.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    with empty_database() as name:
+        yield name
 
 
 @pytest.fixture
