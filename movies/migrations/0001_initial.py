@@ -8,7 +8,6 @@ import django.db.models.functions.math
 import django.utils.timezone
 from decimal import Decimal
 from django.conf import settings
-from django.contrib.postgres.operations import TrigramExtension
 from django.db import migrations, models
 
 
@@ -22,7 +21,8 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        TrigramExtension(),
+        # Going back here leaves it to the indexes of the trail and of the members.
+        migrations.RunSQL('CREATE EXTENSION IF NOT EXISTS pg_trgm', migrations.RunSQL.noop),
         migrations.CreateModel(
             name='Movie',
             fields=[

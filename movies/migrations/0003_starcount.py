@@ -3,7 +3,7 @@ from django.db import migrations, models
 # One transaction that adds a film or moves its stars leaves rows here instead of updating one that
 # everybody would wait for; their sum is the count, in whatever snapshot it is read. Every fiftieth
 # folds what nobody else holds, so the table stays as short as that.
-COUNTING = """
+FOLD = """
     CREATE FUNCTION movies_fold_star_counts() RETURNS void LANGUAGE sql AS $$
         WITH taken AS (
             DELETE FROM movies_starcount WHERE id IN (
@@ -13,7 +13,9 @@ COUNTING = """
         INSERT INTO movies_starcount (stars, films)
         SELECT stars, sum(films) FROM taken GROUP BY stars HAVING sum(films) <> 0
     $$;
-
+"""
+# What 0005 does otherwise, and gives back when it is undone.
+COUNT_MOVED = """
     CREATE FUNCTION movies_count_moved_stars() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
         INSERT INTO movies_starcount (stars, films) VALUES (OLD.stars, -1), (NEW.stars, 1);
@@ -23,7 +25,12 @@ COUNTING = """
         RETURN NULL;
     END $$;
 
-    CREATE FUNCTION movies_count_added_stars() RETURNS trigger LANGUAGE plpgsql AS $$
+    CREATE TRIGGER movies_stars_moved AFTER UPDATE ON movies_moviestats
+        FOR EACH ROW WHEN (OLD.stars IS DISTINCT FROM NEW.stars)
+        EXECUTE FUNCTION movies_count_moved_stars();
+"""
+COUNT_OTHERS = """
+    CREATE OR REPLACE FUNCTION movies_count_added_stars() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
         INSERT INTO movies_starcount (stars, films)
         SELECT stars, count(*) FROM added GROUP BY stars;
@@ -33,7 +40,7 @@ COUNTING = """
         RETURN NULL;
     END $$;
 
-    CREATE FUNCTION movies_count_removed_stars() RETURNS trigger LANGUAGE plpgsql AS $$
+    CREATE OR REPLACE FUNCTION movies_count_removed_stars() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
         INSERT INTO movies_starcount (stars, films)
         SELECT stars, -count(*) FROM removed GROUP BY stars;
@@ -43,15 +50,16 @@ COUNTING = """
         RETURN NULL;
     END $$;
 
-    CREATE FUNCTION movies_forget_stars() RETURNS trigger LANGUAGE plpgsql AS $$
+    CREATE OR REPLACE FUNCTION movies_forget_stars() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
         DELETE FROM movies_starcount;
         RETURN NULL;
     END $$;
-
-    CREATE TRIGGER movies_stars_moved AFTER UPDATE ON movies_moviestats
-        FOR EACH ROW WHEN (OLD.stars IS DISTINCT FROM NEW.stars)
-        EXECUTE FUNCTION movies_count_moved_stars();
+"""
+COUNTING = f"""
+    {FOLD}
+    {COUNT_MOVED}
+    {COUNT_OTHERS}
     CREATE TRIGGER movies_stars_added AFTER INSERT ON movies_moviestats
         REFERENCING NEW TABLE AS added
         FOR EACH STATEMENT EXECUTE FUNCTION movies_count_added_stars();

@@ -1,4 +1,8 @@
+from importlib import import_module
+
 from django.db import migrations, models
+
+starcount = import_module("movies.migrations.0003_starcount")
 
 # What the numbers of a film and Move have in common.
 PLACE = (
@@ -24,6 +28,34 @@ MIRRORING = """
 NOT_MIRRORING = """
     DROP TRIGGER movies_release_mirrored ON movies_movie;
     DROP FUNCTION movies_mirror_release;
+"""
+
+# What 0008 does otherwise, and gives back when it is undone.
+COUNT_ADDED = f"""
+    CREATE OR REPLACE FUNCTION movies_count_added_stars() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        INSERT INTO movies_starcount (stars, films)
+        SELECT stars, count(*) FROM added GROUP BY stars;
+        IF (SELECT count(*) FROM added) > 1000 THEN
+            UPDATE movies_pagemarks SET version = NULL;
+        ELSE
+            INSERT INTO movies_move (films, {PLACE}) SELECT 1, {PLACE} FROM added;
+        END IF;
+        IF random() < 0.02 THEN
+            PERFORM movies_fold_star_counts();
+        END IF;
+        RETURN NULL;
+    END $$;
+"""
+FORGET = """
+    CREATE OR REPLACE FUNCTION movies_forget_stars() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        DELETE FROM movies_starcount;
+        DELETE FROM movies_move;
+        DELETE FROM movies_pagemarks;
+        INSERT INTO movies_pagemarks (boundaries, counts, scores) VALUES ('', '', '');
+        RETURN NULL;
+    END $$;
 """
 
 # The marks and the moves that one snapshot sees are the shelf that it sees, or the marks are
@@ -55,21 +87,7 @@ NOTING = f"""
         RETURN NULL;
     END $$;
 
-    CREATE OR REPLACE FUNCTION movies_count_added_stars() RETURNS trigger LANGUAGE plpgsql AS $$
-    BEGIN
-        INSERT INTO movies_starcount (stars, films)
-        SELECT stars, count(*) FROM added GROUP BY stars;
-        IF (SELECT count(*) FROM added) > 1000 THEN
-            UPDATE movies_pagemarks SET version = NULL;
-        ELSE
-            INSERT INTO movies_move (films, {PLACE}) SELECT 1, {PLACE} FROM added;
-        END IF;
-        IF random() < 0.02 THEN
-            PERFORM movies_fold_star_counts();
-        END IF;
-        RETURN NULL;
-    END $$;
-
+    {COUNT_ADDED}
     CREATE OR REPLACE FUNCTION movies_count_removed_stars() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
         INSERT INTO movies_starcount (stars, films)
@@ -81,15 +99,7 @@ NOTING = f"""
         RETURN NULL;
     END $$;
 
-    CREATE OR REPLACE FUNCTION movies_forget_stars() RETURNS trigger LANGUAGE plpgsql AS $$
-    BEGIN
-        DELETE FROM movies_starcount;
-        DELETE FROM movies_move;
-        DELETE FROM movies_pagemarks;
-        INSERT INTO movies_pagemarks (boundaries, counts, scores) VALUES ('', '', '');
-        RETURN NULL;
-    END $$;
-
+    {FORGET}
     DROP TRIGGER movies_stars_moved ON movies_moviestats;
     DROP FUNCTION movies_count_moved_stars;
     CREATE TRIGGER movies_changed AFTER UPDATE ON movies_moviestats
@@ -107,6 +117,12 @@ NOTING = f"""
         autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000,
         autovacuum_vacuum_insert_threshold = -1
     );
+"""
+NOT_NOTING = f"""
+    DROP TRIGGER movies_changed ON movies_moviestats;
+    DROP FUNCTION movies_note_changed, movies_bound_moves;
+    {starcount.COUNT_MOVED}
+    {starcount.COUNT_OTHERS}
 """
 
 
@@ -150,5 +166,5 @@ class Migration(migrations.Migration):
                 ("scores", models.BinaryField(default=b"")),
             ],
         ),
-        migrations.RunSQL(NOTING),
+        migrations.RunSQL(NOTING, NOT_NOTING),
     ]

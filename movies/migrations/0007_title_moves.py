@@ -3,7 +3,8 @@ from django.db import migrations, models
 # More titles than this at once, and what was found for any text is looked for again.
 MANY = 1000
 
-NOTING = f"""
+# What 0008 does otherwise, and gives back when it is undone.
+NOTE = f"""
     CREATE FUNCTION movies_note_titles(films int, titles text[]) RETURNS void
     LANGUAGE plpgsql AS $$
     BEGIN
@@ -22,28 +23,30 @@ NOTING = f"""
         END IF;
     END $$;
 
-    CREATE FUNCTION movies_note_added_titles() RETURNS trigger LANGUAGE plpgsql AS $$
+    CREATE OR REPLACE FUNCTION movies_note_added_titles() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
         PERFORM movies_note_titles(1, ARRAY(SELECT title_search FROM added LIMIT {MANY + 1}));
         RETURN NULL;
     END $$;
-    CREATE FUNCTION movies_note_removed_titles() RETURNS trigger LANGUAGE plpgsql AS $$
+    CREATE OR REPLACE FUNCTION movies_note_removed_titles() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
         PERFORM movies_note_titles(-1, ARRAY(SELECT title_search FROM removed LIMIT {MANY + 1}));
         RETURN NULL;
     END $$;
-    CREATE FUNCTION movies_note_changed_title() RETURNS trigger LANGUAGE plpgsql AS $$
+    CREATE OR REPLACE FUNCTION movies_note_changed_title() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
         PERFORM movies_note_titles(-1, ARRAY[OLD.title_search]);
         PERFORM movies_note_titles(1, ARRAY[NEW.title_search]);
         RETURN NULL;
     END $$;
-    CREATE FUNCTION movies_note_emptied_titles() RETURNS trigger LANGUAGE plpgsql AS $$
+    CREATE OR REPLACE FUNCTION movies_note_emptied_titles() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
         PERFORM movies_note_titles(0, ARRAY[NULL::text]);
         RETURN NULL;
     END $$;
-
+"""
+NOTING = f"""
+    {NOTE}
     CREATE TRIGGER movies_titles_added AFTER INSERT ON movies_movie
         REFERENCING NEW TABLE AS added
         FOR EACH STATEMENT EXECUTE FUNCTION movies_note_added_titles();

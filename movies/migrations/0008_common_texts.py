@@ -1,6 +1,11 @@
+from importlib import import_module
+
 import django.contrib.postgres.fields
 from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import migrations, models
+
+page_marks = import_module("movies.migrations.0005_page_marks")
+title_moves = import_module("movies.migrations.0007_title_moves")
 
 # More titles than this at once, and nothing is known of any text until they are counted.
 MANY = 1000
@@ -125,6 +130,14 @@ NOTING = f"""
         autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000
     );
 """
+NOT_NOTING = f"""
+    {page_marks.COUNT_ADDED}
+    {page_marks.FORGET}
+    {title_moves.NOTE}
+    DROP TRIGGER movies_stars_carried ON movies_move;
+    DROP FUNCTION movies_note_titles(int, text[], bigint[]), movies_bound_title_moves,
+        movies_carry_stars, movies_forget_texts;
+"""
 
 
 class Migration(migrations.Migration):
@@ -213,5 +226,5 @@ class Migration(migrations.Migration):
                 "movie_id", condition=models.Q(("folded", False)), name="titlemove_not_folded"
             ),
         ),
-        migrations.RunSQL(NOTING),
+        migrations.RunSQL(NOTING, NOT_NOTING),
     ]
