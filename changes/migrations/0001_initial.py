@@ -1,10 +1,14 @@
 from django.db import migrations
 
-from changes.eras import STAMP
+from changes.eras import STAMP, STAMPED
+from movieshelf.table_locks import lock_at_once
+
+LOCKED = lock_at_once(*STAMPED)
 
 # A row's position is the transaction that changed it last. The column is none of the models': nobody
 # but this app reads it, and nobody at all writes it but the trigger.
-COLUMNS = """
+COLUMNS = f"""
+    {LOCKED}
     SET LOCAL statement_timeout = 0;
     CREATE TABLE changes_era (
         identity text,
@@ -72,7 +76,8 @@ TRIGGERS = """
         FOR EACH STATEMENT EXECUTE FUNCTION changes_forget();
 """
 
-UNDO = """
+UNDO = f"""
+    {LOCKED}
     DROP TRIGGER movies_movie_stamp ON movies_movie;
     DROP TRIGGER movies_moviestats_stamp ON movies_moviestats;
     DROP TRIGGER reviews_review_stamp ON reviews_review;

@@ -2,7 +2,12 @@ from importlib import import_module
 
 from django.db import migrations, models
 
+from movieshelf.table_locks import lock_at_once
+
 starcount = import_module("movies.migrations.0003_starcount")
+
+# Before all else, both ways: each has a trigger more, or less.
+LOCKED = lock_at_once("movies_movie", "movies_moviestats")
 
 # What the numbers of a film and Move have in common.
 PLACE = (
@@ -12,7 +17,6 @@ OLD, NEW = (", ".join(f"{row}.{name}" for name in PLACE.split(", ")) for row in 
 
 MIRRORING = """
     SET LOCAL statement_timeout = 0;
-    LOCK TABLE movies_moviestats IN SHARE ROW EXCLUSIVE MODE;
     UPDATE movies_moviestats stats SET release_date = film.release_date
     FROM movies_movie film WHERE film.id = stats.movie_id AND film.release_date IS NOT NULL;
 
@@ -119,6 +123,7 @@ NOTING = f"""
     );
 """
 NOT_NOTING = f"""
+    {LOCKED}
     DROP TRIGGER movies_changed ON movies_moviestats;
     DROP FUNCTION movies_note_changed, movies_bound_moves;
     {starcount.COUNT_MOVED}
@@ -130,6 +135,7 @@ class Migration(migrations.Migration):
     dependencies = [("movies", "0004_match_key")]
 
     operations = [
+        migrations.RunSQL(LOCKED, migrations.RunSQL.noop),
         migrations.AddField(
             model_name="moviestats",
             name="release_date",

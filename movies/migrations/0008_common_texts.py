@@ -12,6 +12,9 @@ MANY = 1000
 # So many that nobody folds (no worker runs), and the same.
 MAX_MOVES = 20_000
 
+# Before all else, both ways: who changes a title ends first, or waits and finds the other triggers.
+# In the midst of the old ones they would miss a function or a column.
+QUIET = "LOCK TABLE movies_movie IN SHARE ROW EXCLUSIVE MODE;"
 NOTING = f"""
     CREATE FUNCTION movies_forget_texts() RETURNS void LANGUAGE sql AS $$
         UPDATE movies_commontexts SET version = NULL, building = NULL
@@ -131,6 +134,7 @@ NOTING = f"""
     );
 """
 NOT_NOTING = f"""
+    {QUIET}
     {page_marks.COUNT_ADDED}
     {page_marks.FORGET}
     {title_moves.NOTE}
@@ -144,6 +148,7 @@ class Migration(migrations.Migration):
     dependencies = [("movies", "0007_title_moves")]
 
     operations = [
+        migrations.RunSQL(QUIET, migrations.RunSQL.noop),
         migrations.CreateModel(
             name="CommonTexts",
             fields=[

@@ -1,5 +1,6 @@
 """What holds of all migrations together."""
 
+import threading
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -9,7 +10,7 @@ from django.apps import apps
 from django.conf import settings
 from django.contrib.postgres.operations import CreateExtension
 from django.core.management import call_command
-from django.db import connection
+from django.db import connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 
@@ -20,6 +21,8 @@ from movies.models import Movie
 from movies.tests.factories import MovieFactory
 from movieshelf.tests.databases import empty_database, pointed_at
 from movieshelf.tests.numbers import numbers_are_right
+from movieshelf.tests.races import at_once
+from movieshelf.tests.waiting import until_somebody_waits
 from ratings.models import Rating
 from ratings.tests.factories import RatingFactory
 from reviews.tests.factories import ReviewFactory
@@ -190,3 +193,77 @@ def test_each_migration_of_the_films_can_be_undone(elsewhere):
     assert schema() == was["zero"]
     migrate_all_before(None)
     assert schema() == now
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "held"),
+    [
+        ("0007", "0008", "movies_move IN ROW EXCLUSIVE"),
+        ("0008", "0007", "movies_titleword IN ACCESS SHARE"),
+    ],
+)
+def test_who_renames_a_film_while_the_triggers_become_others_waits(elsewhere, before, after, held):
+    """Row 158: they called a function that was gone, or filled a column that was."""
+    migrate_all_before(None)
+    film = MovieFactory()
+    call_command("migrate", "movies", before, verbosity=0)
+    is_held, is_half_migrated = threading.Event(), threading.Event()
+
+    def hold_up() -> None:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(f"LOCK TABLE {held} MODE")
+            is_held.set()
+            until_somebody_waits()
+            is_half_migrated.set()
+            until_somebody_waits(at_least=2)
+
+    def migrate() -> None:
+        assert is_held.wait(10)
+        call_command("migrate", "movies", after, verbosity=0)
+
+    def rename() -> None:
+        assert is_half_migrated.wait(10)
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE movies_movie SET title_search = 'new' WHERE id = %s", [film.pk])
+
+    assert at_once(hold_up, migrate, rename) == [None, None, None]
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        ("UPDATE movies_moviestats SET rating_1 = 1", "SELECT FROM movies_movie FOR KEY SHARE"),
+        ("SELECT FROM movies_movie", "SELECT FROM movies_moviestats"),
+        ("UPDATE movies_movie SET version = 2", "UPDATE movies_moviestats SET rating_1 = 1"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("app", "before", "after"),
+    [
+        ("movies", "0005", "0004"),
+        ("movies", "0004", "0005"),
+        ("changes", "0001", "zero"),
+        ("changes", "zero", "0001"),
+    ],
+)
+def test_who_takes_the_films_and_their_numbers_in_turn_is_in_no_deadlock_with_a_migration(
+    elsewhere, app, before, after, first, then
+):
+    """Row 158: rating while `changes` or `movies 0005` went back ended one of the two."""
+    migrate_all_before(None)
+    MovieFactory()
+    call_command("migrate", app, before, verbosity=0)
+    is_begun = threading.Event()
+
+    def rate() -> None:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(first)
+            is_begun.set()
+            until_somebody_waits()
+            cursor.execute(then)
+
+    def migrate() -> None:
+        assert is_begun.wait(10)
+        call_command("migrate", app, after, verbosity=0)
+
+    assert at_once(rate, migrate) == [None, None]
