@@ -165,17 +165,21 @@ class MovieList:
     def __getitem__(self, page: slice) -> MovieQuerySet:
         films = Movie.objects.with_stats()
         if self.is_fuzzy:
-            ids = self._closest[page]
-            order = models.Case(*(models.When(pk=pk, then=i) for i, pk in enumerate(ids)))
-            return films.filter(pk__in=ids).order_by(order)
+            near = self._closest[page]
+            order = models.Case(*(models.When(pk=pk, then=i) for i, pk in enumerate(near)))
+            return films.filter(pk__in=near).order_by(order)
         films = films.order_by(*self.order.of_films())
+        ids = self.ids(page)
+        return (films & self.filtered)[page] if ids is None else films.filter(pk__in=ids)
+
+    def ids(self, page: slice) -> list[int] | None:
+        """Give the films of a page that is found on the index first; None where it is near."""
+        limit = page.stop - page.start
         if self._few is not None:
-            return films.filter(pk__in=self._ids_of_few(page.start, page.stop - page.start))
+            return self._ids_of_few(page.start, limit)
         if self._many is not None:
-            return films.filter(pk__in=self._ids_of_many(page.start, page.stop - page.start))
-        if self._is_near(page.stop):
-            return (films & self.filtered)[page]
-        return films.filter(pk__in=self._ids_far_out(page.start, page.stop - page.start))
+            return self._ids_of_many(page.start, limit)
+        return None if self._is_near(page.stop) else self._ids_far_out(page.start, limit)
 
     def has_usual(self, page: slice) -> bool:
         """Say whether this is one of the pages that most readers ask for: how is remembered."""

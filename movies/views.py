@@ -6,6 +6,7 @@ from typing import Any, ClassVar, cast
 
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import QuerySet
+from django.db.models.expressions import RawSQL
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
@@ -18,6 +19,7 @@ from media.models import Media
 from media.uploads import UPLOADS_IN_SHORT, UploadView
 from movies.listing import MovieList, MovieListParams, MoviePagination, Scope
 from movies.models import ROW_VERSIONS_OF, Movie, MovieQuerySet
+from movies.orders import ORDERS
 from movies.ranking import current_ranks, ranks_for, still_gives
 from movies.serializers import (
     SHOWN_COLUMNS,
@@ -160,7 +162,17 @@ class MovieRows:
     def __getitem__(self, page: slice) -> Iterable[tuple[Any, ...]]:
         if self.shelf.has_usual(page):
             return usual_page(WHOLE_SHELF, self.shelf.sort, self.shelf.stars, page.start)
+        ids = None if self.shelf.is_fuzzy else self.shelf.ids(page)
+        if ids is not None:
+            return films_of(ids, self.shelf.sort)
         return self.shelf[page].values_list(*SHOWN_COLUMNS)
+
+
+@remembered
+def films_of(ids: int, sort: str) -> QuerySet[Movie, tuple[Any, ...]]:
+    """Give the rows of these films in this order."""
+    films = Movie.objects.with_stats().filter(pk__in=RawSQL("SELECT unnest(%s::bigint[])", [ids]))
+    return films.order_by(*ORDERS[sort].of_films()).values_list(*SHOWN_COLUMNS)
 
 
 # A usual page is about no one thing.

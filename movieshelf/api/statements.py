@@ -60,8 +60,8 @@ def remembered(
     """Have the SQL of a queryset made once for each kind, and give the rows.
 
     Decorates a function that gives a queryset of tuples (`values_list`) about one thing. The first
-    argument is the id of the thing, and the only value that may differ from call to call; the
-    others say which kind of question it is, so there must be few of those:
+    argument is the id of the thing (or a list of ids, in SQL an array), and the only value that may
+    differ from call to call; the others say which kind of question it is, so there must be few:
 
         @remembered
         def latest(movie_id: int, limit: int) -> models.QuerySet[Review, Row]:
@@ -78,7 +78,7 @@ def remembered(
         return queryset.model, *queryset.query.sql_with_params()
 
     @functools.wraps(build)
-    def ask(pk: int, *kind: Hashable) -> list[Row]:
+    def ask(pk: int | Sequence[int], *kind: Hashable) -> list[Row]:
         model, sql, parameters = made(*kind)
         given = [pk if value == STAND_IN else value for value in parameters]
         return fetch_all(sql, given, using=router.db_for_read(model))
