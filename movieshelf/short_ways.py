@@ -181,7 +181,8 @@ def is_plain(environ: dict[str, Any]) -> bool:
     """Say whether a request asks for nothing but what is in its path and its body."""
     length = environ.get("CONTENT_LENGTH") or ""
     return (
-        length.isdigit()
+        length.isascii()
+        and length.isdigit()
         and len(length) < 10
         and 0 < int(length) <= MAX_BODY_LENGTH
         and not environ.get("QUERY_STRING")
