@@ -605,8 +605,10 @@ def told(found: dict[int, dict[str, Any]]) -> str:
         "",
         "What grows with the shelf, and why: `dune` is in a hundred times as many titles of a"
         " hundred times as many films, so that many films are sorted for a page (5,000 at most, and"
-        " more are walked to); `revisited` is looked for among all films of five stars; and a text"
-        " without a rare trigram that is asked for the first time is looked for in all titles.",
+        " more are walked to); `revisited` is looked for among all films of five stars;"
+        " films of five stars are rare among those with the most reviews, so that more are passed"
+        " over; and a text without a rare trigram that is asked for the first time is looked for in"
+        " all titles.",
         "",
         f"Of the searches asked once at {sizes[-1]:,} films, the slowest took"
         f" {max(once.first, once.most):.0f} ms.",
