@@ -8,17 +8,29 @@ is made once, and each connection prepares it once, its parameters beside it.
 import functools
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, connections, models, router
 from django.db.backends.utils import CursorWrapper
+from django.db.models.expressions import RawSQL
 
 Parameters = Sequence[Any] | Mapping[str, Any]
 Row = tuple[Any, ...]
 # For an id that is not known yet; no sequence comes so far.
 STAND_IN = 2**62
 MAX_KINDS = 200
+
+
+class Given(NamedTuple):
+    """Stands in a remembered statement for a value that each call gives by this name."""
+
+    name: str
+
+
+def given(name: str) -> RawSQL:
+    """Give what stands in a queryset for such a value."""
+    return RawSQL("%s", [Given(name)])
 
 
 def reading_cursor(model: type[models.Model]) -> CursorWrapper:
@@ -69,6 +81,9 @@ def remembered(
 
         rows = latest(7, 20)
 
+    Where several values differ, the first argument is a mapping of them, and the queryset has a
+    `given(name)` for each.
+
     What a field would convert in Python (`from_db_value`) comes as it is stored.
     """
 
@@ -78,9 +93,15 @@ def remembered(
         return queryset.model, *queryset.query.sql_with_params()
 
     @functools.wraps(build)
-    def ask(pk: int | Sequence[int], *kind: Hashable) -> list[Row]:
+    def ask(about: int | Sequence[int] | Mapping[str, Any], *kind: Hashable) -> list[Row]:
         model, sql, parameters = made(*kind)
-        given = [pk if value == STAND_IN else value for value in parameters]
-        return fetch_all(sql, given, using=router.db_for_read(model))
+        values = [_filled(value, about) for value in parameters]
+        return fetch_all(sql, values, using=router.db_for_read(model))
 
     return ask
+
+
+def _filled(value: Any, about: Any) -> Any:
+    if isinstance(value, Given):
+        return about[value.name]
+    return about if value == STAND_IN else value

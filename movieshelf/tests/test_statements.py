@@ -6,7 +6,7 @@ import pytest
 from django.db.models import Count, QuerySet
 
 from movies.tests.factories import MovieFactory
-from movieshelf.api.statements import remembered
+from movieshelf.api.statements import given, remembered
 from ratings.models import Rating
 from ratings.tests.factories import RatingFactory
 
@@ -43,3 +43,21 @@ def test_an_id_stands_in_each_place_where_it_was_asked_for():
     RatingFactory(movie=film)
 
     assert counts_of(film.pk) == [(film.pk, 1)]
+
+
+def test_several_values_may_differ_from_call_to_call():
+    made = []
+
+    @remembered
+    def values_of(asked: dict[str, int], order: str) -> QuerySet[Rating, tuple[Any, ...]]:
+        made.append(order)
+        rated = Rating.objects.filter(movie=given("movie"), value__gte=given("least"))
+        return rated.order_by(order).values_list("value")
+
+    film = MovieFactory()
+    for value in (1, 3, 5):
+        RatingFactory(movie=film, value=value)
+
+    assert values_of({"movie": film.pk, "least": 2}, "value") == [(3,), (5,)]
+    assert values_of({"least": 4, "movie": film.pk}, "value") == [(5,)]
+    assert made == ["value"]
