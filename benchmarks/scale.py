@@ -384,6 +384,7 @@ def explain(kinds: dict[str, str]) -> None:
     from django.db import connection
 
     from movies.listing import MovieList
+    from movies.rows import MovieRows
 
     read = 0
 
@@ -413,7 +414,7 @@ def explain(kinds: dict[str, str]) -> None:
             with connection.execute_wrapper(explained):
                 shelf = MovieList(asked, AnonymousUser())
                 if start < shelf.total() or not start:
-                    list(shelf[start : start + PAGE_SIZE])
+                    list(MovieRows(shelf)[start : start + PAGE_SIZE])
         found[kind] = read
     print(json.dumps(found))
 

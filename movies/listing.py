@@ -80,6 +80,27 @@ class Many(NamedTuple):
     left: int
 
 
+def films_left(model: type[models.Model], *, sort: str, stars: int, scope: str, viewer: Any) -> Q:
+    """Say which films a list has without `q`, of films or of their numbers.
+
+    `viewer` is an id, or what stands in for one.
+    """
+    film, stats = ("", "stats__") if model is Movie else ("movie__", "")
+    only = Q()
+    if stars and sort == "rating_desc":
+        # The same films, as a range of the index that gives their order.
+        lowest = Decimal(stars) - Decimal("0.5")
+        only &= Q((f"{stats}average_rating__gte", lowest))
+    elif stars:
+        only &= Q((f"{stats}stars__gte", stars))
+    mine = Q((f"{film}created_by", viewer))
+    if scope == Scope.MINE:
+        only &= mine
+    if scope == Scope.NOT_MINE:
+        only &= Q((f"{film}created_by", None)) | ~mine
+    return only
+
+
 class MovieList:
     """What one request to `GET /movies` asked for; pages it like a queryset.
 
@@ -173,17 +194,19 @@ class MovieList:
         return (films & self.filtered)[page] if ids is None else films.filter(pk__in=ids)
 
     def ids(self, page: slice) -> list[int] | None:
-        """Give the films of a page that is found on the index first; None where it is near."""
+        """Give the films of a page of a search that are found first; None where none are."""
         limit = page.stop - page.start
+        if self.is_fuzzy:
+            return None
         if self._few is not None:
             return self._ids_of_few(page.start, limit)
         if self._many is not None:
             return self._ids_of_many(page.start, limit)
-        return None if self._is_near(page.stop) else self._ids_far_out(page.start, limit)
+        return None
 
     def has_usual(self, page: slice) -> bool:
         """Say whether this is one of the pages that most readers ask for: how is remembered."""
-        is_plain = not self.folded and self.scope == Scope.ALL and self._is_near(page.stop)
+        is_plain = not self.folded and self.scope == Scope.ALL and not self.is_far_out(page)
         return (
             is_plain and page.start in USUAL_PAGES and page.stop - page.start == DEFAULT_PAGE_SIZE
         )
@@ -192,20 +215,20 @@ class MovieList:
     def order(self) -> Order:
         return ORDERS[self.sort]
 
-    def _is_near(self, end: int) -> bool:
-        """Tell whether the page is found by walking its order from the front.
+    def is_far_out(self, page: slice) -> bool:
+        """Tell whether a page is found from a mark on its order, and not walked to from the front.
 
-        So it is where every film counts. Where few do, they may all stand at the far end.
+        So it is where few films count, too: they may all stand at the far end.
         """
         if self.folded or self.scope == Scope.MINE:
-            return True
-        return end <= NEAR and not (self.stars and self.sort != "rating_desc")
+            return False
+        return page.stop > NEAR or bool(self.stars and self.sort != "rating_desc")
 
     def _ids_of_few(self, offset: int, limit: int) -> list[int]:
         """Sort the few by what the order's own rows say, before any other row is read."""
         everywhere = Place(offset, [Span(START, None)])
         only = self._only(self.order.model) & among(self._few or ())
-        return self.order.walk(everywhere, limit, only)
+        return self.order.ids(everywhere, limit, only)
 
     def _ids_of_many(self, offset: int, limit: int) -> list[int]:
         """Walk to a page among the films that have `q`, as far as it would be if they stood evenly.
@@ -223,26 +246,25 @@ class MovieList:
         if evenly <= FAR or having > MAX_SORTED:
             near = find_page(self.sort, stars=stars, offset=0, limit=2 * evenly + FAR)
             end = near.spans[-1].end if near and near.spans else None
-            ids = self.order.walk(Place(offset, [Span(START, end)]), limit, only)
+            ids = self.order.ids(Place(offset, [Span(START, end)]), limit, only)
             if end is None or len(ids) >= wanted:
                 return ids
         if having > MAX_SORTED:
-            return self.order.walk(Place(offset, [Span(START, None)]), limit, only)
+            return self.order.ids(Place(offset, [Span(START, None)]), limit, only)
         self._keep_of(texts.films_in_blocks(self.folded))
         return self._ids_of_few(offset, limit)
 
-    def _ids_far_out(self, offset: int, limit: int) -> list[int]:
-        """Find a page's films on the index first, from a mark on it where there is one."""
+    def place_of(self, page: slice) -> Place:
+        """Say where a page far out begins: at a mark on its order, where the marks are known."""
         place = find_page(
             self.sort,
             # The best rated are the first in their own order, so there is nothing to pass over.
             stars=0 if self.sort == "rating_desc" else self.stars,
-            offset=offset,
-            limit=limit,
+            offset=page.start,
+            limit=page.stop - page.start,
             but_not=self.viewer.pk if self.scope == Scope.NOT_MINE else None,
         )
-        place = place or Place(offset, [Span(START, None)])
-        return self.order.walk(place, limit, self._only(self.order.model))
+        return place or Place(page.start, [Span(START, None)])
 
     def _total_of_shelf(self) -> int:
         """Count without looking at more films than the viewer's own."""
@@ -254,21 +276,9 @@ class MovieList:
         return StarCount.objects.films_of_at_least(self.stars, but_not=mine)
 
     def _only(self, model: type[models.Model]) -> Q:
-        """Say which films the list has, of films or of their numbers."""
-        film, stats = ("", "stats__") if model is Movie else ("movie__", "")
-        only = Q()
-        if self.stars and self.sort == "rating_desc":
-            # The same films, as a range of the index that gives their order.
-            lowest = Decimal(self.stars) - Decimal("0.5")
-            only &= Q((f"{stats}average_rating__gte", lowest))
-        elif self.stars:
-            only &= Q((f"{stats}stars__gte", self.stars))
-        mine = Q((f"{film}created_by", self.viewer.pk))
-        if self.scope == Scope.MINE:
-            only &= mine
-        if self.scope == Scope.NOT_MINE:
-            only &= Q((f"{film}created_by", None)) | ~mine
-        return only
+        return films_left(
+            model, sort=self.sort, stars=self.stars, scope=self.scope, viewer=self.viewer.pk
+        )
 
     def _find_closest(self) -> list[int]:
         """Give the closest titles that the other filters leave, the nearest first."""

@@ -28,7 +28,7 @@ from django.db import (
 )
 from psycopg.errors import LockNotAvailable
 
-from movieshelf.api.statements import reading_cursor
+from movieshelf.api.statements import fetch_all, reading_cursor
 from movieshelf.api.transactions import TRY_AGAIN, retried_atomic
 
 # How many films a new block has. A page far out walks half of one on average.
@@ -62,6 +62,14 @@ KEYS: dict[str, Sequence[str]] = {
 _NEW_VERSION = "random(1, 9007199254740991)"
 _SCORE = "coalesce((score * 1000)::int, -1)"
 _ALL_KEYS = ", ".join(part for parts in KEYS.values() for part in parts)
+_MARKS_AND_MOVES = {
+    sort: f"""
+        SELECT marks.version, films, stars, {", ".join(key)}
+        FROM movies_pagemarks marks LEFT JOIN movies_move ON true
+        WHERE marks.version IS NOT NULL
+    """
+    for sort, key in KEYS.items()
+}
 
 
 class Move(models.Model):
@@ -114,6 +122,17 @@ class Place(NamedTuple):
 
     skip: int
     spans: Sequence[Span]
+
+    def gather[T](self, limit: int, look: Callable[[Span, int], Iterable[T]]) -> list[T]:
+        """Give so many of what is found in the spans; `look` is told how many to pass over."""
+        found: list[T] = []
+        skip = self.skip
+        for span in self.spans:
+            found += look(span, skip)
+            if len(found) >= limit:
+                break
+            skip = 0
+        return found[:limit]
 
 
 class Blocks:
@@ -262,15 +281,7 @@ def films_by_score() -> array[int] | None:
 
 def _marks_and_moves(sort: str) -> tuple[Marks, list[Moved]] | None:
     """Give the marks and what moved since, as one statement sees them."""
-    with reading_cursor(PageMarks) as cursor:
-        cursor.execute(
-            f"""
-            SELECT marks.version, films, stars, {", ".join(KEYS[sort])}
-            FROM movies_pagemarks marks LEFT JOIN movies_move ON true
-            WHERE marks.version IS NOT NULL
-            """
-        )
-        rows = cursor.fetchall()
+    rows = fetch_all(_MARKS_AND_MOVES[sort], (), using=router.db_for_read(PageMarks))
     marks = _keeper.of(rows[0][0]) if rows else None
     if marks is None:
         return None
@@ -279,16 +290,16 @@ def _marks_and_moves(sort: str) -> tuple[Marks, list[Moved]] | None:
 
 
 def _films_taken_out(sort: str, member_id: int) -> list[Moved]:
-    with reading_cursor(PageMarks) as cursor:
-        cursor.execute(
-            f"""
-            SELECT stars, {", ".join(KEYS[sort])}
-            FROM movies_moviestats
-            WHERE movie_id IN (SELECT id FROM movies_movie WHERE created_by_id = %s)
-            """,
-            [member_id],
-        )
-        return [Moved(-1, stars, tuple(key)) for stars, *key in cursor]
+    rows = fetch_all(
+        f"""
+        SELECT stars, {", ".join(KEYS[sort])}
+        FROM movies_moviestats
+        WHERE movie_id IN (SELECT id FROM movies_movie WHERE created_by_id = %s)
+        """,
+        [member_id],
+        using=router.db_for_read(PageMarks),
+    )
+    return [Moved(-1, stars, tuple(key)) for stars, *key in rows]
 
 
 @retried_atomic

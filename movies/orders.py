@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.expressions import RawSQL
 from django.db.models.fields.tuple_lookups import (
     Tuple,
     TupleGreaterThan,
@@ -14,12 +15,11 @@ from django.db.models.fields.tuple_lookups import (
 )
 from django.db.models.functions import Coalesce
 
-from movies.marks import THOUSANDTHS, Key, Place
+from movies.marks import THOUSANDTHS, Key, Place, Span
 from movies.models import (
     AVERAGE_DECIMALS,
     EARLIEST_RELEASE,
     LATEST_RELEASE,
-    UNRATED_LAST,
     Movie,
     MovieStats,
 )
@@ -36,7 +36,11 @@ class Part(NamedTuple):
 
 
 def _score(on: str) -> Any:
-    return Coalesce(f"{on}score", UNRATED_LAST)
+    """Give the score with the unrated last, as the index has it (`models.UNRATED_LAST`).
+
+    Written out: as a parameter it would hide the index from a plan that is made for any parameters.
+    """
+    return Coalesce(f"{on}score", RawSQL("-1", []))
 
 
 class Order(NamedTuple):
@@ -54,38 +58,41 @@ class Order(NamedTuple):
         newest = (F("stats__created_at"), F("stats__movie"))
         return [part.desc() for part in (*self.joined, *newest)]
 
-    def walk(self, place: Place, limit: int, only: Q) -> list[int]:
+    def ids(self, place: Place, limit: int, only: Q) -> list[int]:
         """Give the ids of a page's films, found from its place on; `only` is of the model."""
-        ids: list[int] = []
-        skip = place.skip
-        for start, end in place.spans:
-            here = self._between(start, end).filter(only)
-            ids += here.values_list("pk", flat=True)[skip : skip + limit - len(ids)]
-            if len(ids) >= limit:
-                break
-            skip = 0
-        return ids
 
-    def _between(self, start: Key, end: Key | None) -> Any:
+        def ids_in(span: Span, skip: int) -> Any:
+            films = self.between(self.values(span.start), self.values(span.end)).filter(only)
+            return films.values_list("pk", flat=True)[skip : skip + limit]
+
+        return place.gather(limit, ids_in)
+
+    def between(self, start: Sequence[Any], end: Sequence[Any]) -> Any:
+        """Give the rows from one place on up to another, each the values of the columns, or none.
+
+        A place may stand in for what is given later (movieshelf.api.statements).
+        """
         rows = self.model._default_manager.order_by(*self._downwards())
         key = Tuple(*self._columns())
         if start:
-            rows = rows.filter(TupleLessThanOrEqual(key, self._values(start)))
+            rows = rows.filter(TupleLessThanOrEqual(key, tuple(start)))
         if end:
-            rows = rows.filter(TupleGreaterThan(key, self._values(end)))
+            rows = rows.filter(TupleGreaterThan(key, tuple(end)))
         return rows
+
+    def values(self, key: Key | None) -> tuple[Any, ...]:
+        """Give the values of the columns that a key of movies.marks stands for."""
+        if not key:
+            return ()
+        *heads, created_at, pk = key
+        values = [part.value(-head) for part, head in zip(self.parts, heads, strict=True)]
+        return (*values, EPOCH + timedelta(microseconds=-created_at), -pk)
 
     def _columns(self) -> list[Any]:
         return [*(part.expression for part in self.parts), F("created_at"), F("pk")]
 
     def _downwards(self) -> list[Any]:
         return [column.desc() for column in self._columns()]
-
-    def _values(self, key: Key) -> tuple[Any, ...]:
-        """Give the values of the columns that a key of movies.marks stands for."""
-        *heads, created_at, pk = key
-        values = [part.value(-head) for part, head in zip(self.parts, heads, strict=True)]
-        return (*values, EPOCH + timedelta(microseconds=-created_at), -pk)
 
 
 ORDERS: dict[str, Order] = {

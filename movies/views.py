@@ -1,12 +1,9 @@
 """Films: the shelf, one film, adding, editing and deleting."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, ClassVar, cast
 
-from django.contrib.auth.models import AnonymousUser
-from django.db.models import QuerySet
-from django.db.models.expressions import RawSQL
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
@@ -17,10 +14,10 @@ from accounts.models import User
 from accounts.permissions import IsOwnerOrAdmin
 from media.models import Media
 from media.uploads import UPLOADS_IN_SHORT, UploadView
-from movies.listing import MovieList, MovieListParams, MoviePagination, Scope
+from movies.listing import MovieList, MovieListParams, MoviePagination
 from movies.models import ROW_VERSIONS_OF, Movie, MovieQuerySet
-from movies.orders import ORDERS
 from movies.ranking import current_ranks, ranks_for, still_gives
+from movies.rows import MovieRows
 from movies.serializers import (
     SHOWN_COLUMNS,
     MovieSerializer,
@@ -38,8 +35,6 @@ from movieshelf.api.conditional import (
 from movieshelf.api.errors import PreconditionFailed
 from movieshelf.api.hot import Shown, may_be_kept
 from movieshelf.api.idempotency import idempotent, takes_idempotency_key
-from movieshelf.api.pagination import DEFAULT_PAGE_SIZE
-from movieshelf.api.statements import remembered
 from movieshelf.api.views import ApiView, ApiViewSet
 
 SCORE = SHOWN_COLUMNS.index("stats__score")
@@ -150,40 +145,6 @@ class MovieViewSet(ApiViewSet):
         if self.action == "retrieve" and is_known_to_client(self.request, etag):
             return Response(status=304, headers=headers)
         return Response(MovieSerializer(movie, context=context).data, status, headers=headers)
-
-
-class MovieRows:
-    """A list of films as rows of SHOWN_COLUMNS; pages like a queryset."""
-
-    def __init__(self, shelf: MovieList) -> None:
-        self.shelf = shelf
-        self.total = shelf.total
-
-    def __getitem__(self, page: slice) -> Iterable[tuple[Any, ...]]:
-        if self.shelf.has_usual(page):
-            return usual_page(WHOLE_SHELF, self.shelf.sort, self.shelf.stars, page.start)
-        ids = None if self.shelf.is_fuzzy else self.shelf.ids(page)
-        if ids is not None:
-            return films_of(ids, self.shelf.sort)
-        return self.shelf[page].values_list(*SHOWN_COLUMNS)
-
-
-@remembered
-def films_of(ids: int, sort: str) -> QuerySet[Movie, tuple[Any, ...]]:
-    """Give the rows of these films in this order."""
-    films = Movie.objects.with_stats().filter(pk__in=RawSQL("SELECT unnest(%s::bigint[])", [ids]))
-    return films.order_by(*ORDERS[sort].of_films()).values_list(*SHOWN_COLUMNS)
-
-
-# A usual page is about no one thing.
-WHOLE_SHELF = 0
-
-
-@remembered
-def usual_page(shelf: int, sort: str, stars: int, start: int) -> QuerySet[Movie, tuple[Any, ...]]:
-    asked = {"q": "", "sort": sort, "stars": stars, "scope": Scope.ALL}
-    films = MovieList(asked, AnonymousUser())[start : start + DEFAULT_PAGE_SIZE]
-    return films.values_list(*SHOWN_COLUMNS)
 
 
 def what_shows(movie: Movie, *, rank: int | None) -> Shown:

@@ -16,6 +16,7 @@ from movies.marks import KEYS, Move, PageMarks
 from movies.models import Movie, MovieStats
 from movies.orders import ORDERS
 from movies.ranking import read_ranks
+from movies.rows import MovieRows
 from movies.tests.factories import MovieFactory
 from movieshelf.api.errors import NotFound
 from movieshelf.tests.races import at_once
@@ -79,9 +80,9 @@ def assert_pages_are_right(viewer: User) -> None:
                 expected = [
                     film.pk for film in films if scope == "all" or film.created_by_id != viewer.pk
                 ]
-                shelf = MovieList(asked, viewer)
+                rows = MovieRows(MovieList(asked, viewer))
                 cuts = range(0, len(expected) + PAGE_SIZE, PAGE_SIZE)
-                shown = [[film.pk for film in shelf[cut : cut + PAGE_SIZE]] for cut in cuts]
+                shown = [[pk for pk, *_ in rows[cut : cut + PAGE_SIZE]] for cut in cuts]
                 assert shown == [expected[cut : cut + PAGE_SIZE] for cut in cuts], asked
 
 
@@ -187,7 +188,9 @@ def test_a_bulk_load_makes_the_marks_unknown_and_the_job_knows_them_again():
 
     asked = {"q": "", "sort": "uploaded_desc", "stars": 0, "scope": "all"}
     assert marks.find_page("rank", stars=0, offset=3, limit=2) is not None
-    assert [film.pk for film in MovieList(asked, AnonymousUser())[1000:1010]][-1] == movie.pk
+    assert [pk for pk, *_ in MovieRows(MovieList(asked, AnonymousUser()))[1000:1010]][
+        -1
+    ] == movie.pk
 
 
 @pytest.mark.django_db(transaction=True)

@@ -1,5 +1,7 @@
 """How PostgreSQL finds each list: from an index, reading little, at any page."""
 
+import re
+from itertools import count
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from accounts.tests.factories import UserFactory
 from movies import marks, texts
 from movies.listing import MovieList
 from movies.orders import ORDERS
+from movies.rows import MovieRows
 from movies.searching import titles_containing, titles_near
 
 FILMS = 20_000
@@ -104,10 +107,60 @@ def test_every_list_is_read_from_its_index(owner):
         with connection.execute_wrapper(plans):
             shelf = MovieList(whole, viewer)
             total = shelf.total()
-            shown = len(shelf[start : start + 20])
+            shown = len(list(MovieRows(shelf)[start : start + 20]))
 
         assert shown == min(20, total - start), one
         # The numbers are narrow rows: on a shelf of this size a few hundred of them may well be
         # found by reading all their pages, which the bound on the buffers allows and bounds.
         assert "movies_movie" not in plans.scans, (one, plans.scans)
         assert plans.buffers < MAX_BUFFERS, (one, plans.buffers)
+
+
+class PlansForAny:
+    """How PostgreSQL would find the pages of a block whatever their parameters are.
+
+    So it does once a prepared statement has been run a few times.
+    """
+
+    def __init__(self) -> None:
+        self.statements = 0
+        self.nodes: list[tuple[str, int]] = []
+
+    def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        self.statements += 1
+        if "LIMIT" in sql:
+            numbers = count(1)
+            numbered = re.sub("%s", lambda _: f"${next(numbers)}", sql)
+            with connection.connection.cursor() as cursor:
+                cursor.execute("EXPLAIN (GENERIC_PLAN, FORMAT JSON) " + numbered)
+                self.look(cursor.fetchone()[0][0]["Plan"], 0)
+        return execute(sql, params, many, context)
+
+    def look(self, plan: dict[str, Any], depth: int) -> None:
+        self.nodes.append((plan["Node Type"], depth))
+        for child in plan.get("Plans", ()):
+            self.look(child, depth + 1)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("sort", ORDERS)
+def test_one_plan_walks_the_index_whatever_page_is_asked_for(owner, sort):
+    # The page, and where it begins.
+    for stars, number, statements in ((0, 1, 1), (0, 240, 2), (3, 240, 2)):
+        asked = {"q": "", "sort": sort, "stars": stars, "scope": "all"}
+        rows, page = (
+            MovieRows(MovieList(asked, AnonymousUser())),
+            slice(20 * number - 20, 20 * number),
+        )
+        # From now on this process knows the marks.
+        assert len(list(rows[page])) == 20
+
+        plans = PlansForAny()
+        with connection.execute_wrapper(plans):
+            list(rows[page])
+
+        assert plans.statements == statements
+        assert "Index" in str(plans.nodes)
+        assert "Seq Scan" not in str(plans.nodes), (asked, plans.nodes)
+        # No more is sorted than the films of the page.
+        assert all("Sort" not in node or not depth for node, depth in plans.nodes), asked
