@@ -103,6 +103,7 @@ def sweep(member_id: int, *, by: User, reason: str = "", with_films: bool = Fals
     NotFound, Forbidden for a member who is not this moderator's to sweep, and TooMuch.
     """
     member = _lock_member(member_id, by=by, with_films=with_films)
+    _lock_reports_by(member)
     batch = Sweep.objects.create(member=member, by=by, kind=Sweep.Kind.REMOVED, reason=reason)
     films = list(_films_of(member, with_films).values_list("pk", flat=True))
     batch.films = _keep(batch, Kind.FILM, "row.id = ANY(%(ids)s)", films)
@@ -196,6 +197,12 @@ def _lock_films_of_member(member_id: int, with_films: bool) -> None:
     added = Movie.objects.filter(created_by=member_id).order_by().values_list("pk")
     touched = rated.union(written, *([added] if with_films else []))
     list(MovieStats.objects.filter(pk__in=touched).locked_in_order())
+
+
+def _lock_reports_by(member: User) -> None:
+    """Wait for decisions on what they reported, of which most is about films of others."""
+    reports = Report.objects.filter(reporter=member).order_by("pk").select_for_update()
+    list(reports.values_list("pk"))
 
 
 # Of each kind: its table, whose row it is, the film it counts for, the poster it shows.

@@ -10,6 +10,7 @@ from accounts.models import User
 from accounts.tests.factories import AdminFactory, UserFactory
 from media.models import Media
 from media.tests.factories import an_image
+from moderation.deciding import Verdict, decide
 from moderation.merging import merge
 from moderation.models import Sweep, SweptRow
 from moderation.sweeping import TooMuch, hide_all, preview, suspend, sweep
@@ -397,3 +398,25 @@ class TestAtOnce:
         assert undone is None
         assert isinstance(again, Conflict)
         assert Report.objects.count() == 1
+
+    def test_a_report_that_is_decided_on_meanwhile_comes_back_decided(self):
+        """A decision holds the reports, and films that the sweep of a reporter never touches."""
+        report, one, other = ReportFactory(), AdminFactory(), AdminFactory()
+        is_held = threading.Event()
+
+        def decide_slowly() -> None:
+            with transaction.atomic():
+                decide(Verdict.DISMISS, by=one, reviews=[report.review_id])
+                is_held.set()
+                until_somebody_waits()
+
+        def sweep_meanwhile() -> Sweep:
+            assert is_held.wait(10)
+            return sweep(report.reporter_id, by=other)
+
+        decided, batch = at_once(decide_slowly, sweep_meanwhile)
+
+        assert decided is None
+        assert not Report.objects.exists()
+        undo(batch.pk, by=other)
+        assert Report.objects.get().outcome == "dismissed"
