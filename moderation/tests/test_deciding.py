@@ -9,6 +9,7 @@ from accounts.models import User
 from accounts.tests.factories import AdminFactory, UserFactory
 from moderation.deciding import Verdict, decide
 from moderation.models import Case
+from moderation.sweeping import sweep
 from movies.models import Movie, MovieStats
 from movies.tests.factories import MovieFactory
 from movieshelf.api import transactions
@@ -185,6 +186,29 @@ def test_a_decision_waits_for_the_films_before_it_holds_a_report(monkeypatch):
 
     assert hidden is None
     assert (decision.decided, decision.late) == (0, 1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_report_that_is_being_taken_away_is_not_decided_on():
+    """Whoever takes away what a member reported holds the reports, and not their films."""
+    report, one, other = ReportFactory(), AdminFactory(), AdminFactory()
+    is_held = threading.Event()
+
+    def sweep_slowly() -> None:
+        with transaction.atomic():
+            sweep(report.reporter_id, by=one)
+            is_held.set()
+            until_somebody_waits()
+
+    def decide_meanwhile():
+        assert is_held.wait(10)
+        return decide(Verdict.HIDE, by=other, reviews=[report.review_id])
+
+    swept, decision = at_once(sweep_slowly, decide_meanwhile)
+
+    assert swept is None
+    assert (decision.decided, decision.hidden, decision.late) == (0, 0, 1)
+    assert not Review.objects.get().is_hidden
 
 
 @pytest.mark.django_db

@@ -1,6 +1,7 @@
 """Sweeping what one account did, seeing it before, and undoing it as if it had never been."""
 
 import threading
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ from movieshelf.api import transactions
 from movieshelf.api.errors import Conflict, Forbidden, NotFound
 from movieshelf.tests.numbers import numbers_are_right
 from movieshelf.tests.races import at_once
-from movieshelf.tests.waiting import until_somebody_waits
+from movieshelf.tests.waiting import until_somebody_waits, until_somebody_waits_for_us
 from ratings.models import Rating
 from ratings.tests.factories import RatingFactory
 from reviews.models import Report, Review
@@ -399,6 +400,41 @@ class TestAtOnce:
         assert isinstance(again, Conflict)
         assert Report.objects.count() == 1
 
+    def test_what_a_member_wrote_while_a_sweep_waited_is_kept_as_it_is_when_it_goes(self, spammer):
+        """Hidden between being written down and being taken away, it would come back visible."""
+        movie, admin = MovieFactory(), AdminFactory()
+
+        def write() -> Review:
+            return Review.objects.write(user=spammer, movie_id=movie.pk, content="One more.")
+
+        def hide(review: Review) -> None:
+            review.hide(by=admin, reason="spam")
+
+        *others, batch = at_once(*a_sweep_that_waits(spammer, write, hide))
+
+        assert others == [None, None]
+        assert not Review.objects.filter(movie=movie).exists()
+        undo(batch.pk, by=admin)
+        assert Review.objects.get(movie=movie).is_hidden
+        assert numbers_are_right()
+
+    def test_what_others_say_of_a_film_that_was_added_while_a_sweep_waited_is_kept(self, spammer):
+        rater, admin = UserFactory(), AdminFactory()
+
+        def add() -> Movie:
+            return MovieFactory(title="New", created_by=spammer)
+
+        def rate(movie: Movie) -> None:
+            Rating.objects.rate(user=rater, movie_id=movie.pk, value=5)
+
+        *others, batch = at_once(*a_sweep_that_waits(spammer, add, rate))
+
+        assert others == [None, None]
+        assert not Movie.objects.filter(title="New").exists()
+        undo(batch.pk, by=admin)
+        assert Rating.objects.get(user=rater).movie.title == "New"
+        assert numbers_are_right()
+
     def test_a_report_that_is_decided_on_meanwhile_comes_back_decided(self):
         """A decision holds the reports, and films that the sweep of a reporter never touches."""
         report, one, other = ReportFactory(), AdminFactory(), AdminFactory()
@@ -420,3 +456,37 @@ class TestAtOnce:
         assert not Report.objects.exists()
         undo(batch.pk, by=other)
         assert Report.objects.get().outcome == "dismissed"
+
+
+def a_sweep_that_waits(
+    member: User, write: Callable[[], Any], change_slowly: Callable[[Any], object]
+) -> Sequence[Callable[[], Any]]:
+    """Give what to do at once; the last gives the batch.
+
+    A sweep has looked for the member's films and waits for their row; the member writes meanwhile,
+    and somebody is changing what they wrote when the sweep goes on.
+    """
+    admin = AdminFactory()
+    is_member_held, sweep_waits, is_changing = (threading.Event() for _ in range(3))
+
+    def edit_profile_slowly() -> None:
+        with transaction.atomic():
+            member.edit(name="Still here")
+            is_member_held.set()
+            until_somebody_waits_for_us()
+            sweep_waits.set()
+            assert is_changing.wait(10)
+
+    def write_and_change() -> None:
+        assert sweep_waits.wait(10)
+        written = write()
+        with transaction.atomic():
+            change_slowly(written)
+            is_changing.set()
+            until_somebody_waits_for_us()
+
+    def sweep_meanwhile() -> Sweep:
+        assert is_member_held.wait(10)
+        return sweep(member.pk, by=admin, with_films=True)
+
+    return edit_profile_slowly, write_and_change, sweep_meanwhile
