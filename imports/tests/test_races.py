@@ -1,18 +1,28 @@
 """Imports beside others: raters, two workers, leaving members."""
 
-import pytest
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
 
+import pytest
+from django.db import transaction
+
+from accounts.models import User
 from accounts.tests.factories import UserFactory
 from imports import running
 from imports.matching import Found
 from imports.models import Import, Row
-from imports.running import BATCH_ROWS, carry_on, do_batch
+from imports.running import BATCH_ROWS, Overtaken, carry_on, do_batch
 from imports.tests.steps import counted, letterboxd, send, work
 from movies.models import Movie
 from movies.tests.factories import MovieFactory
+from movieshelf.api import transactions
 from movieshelf.recomputing import drifted_films
 from movieshelf.tests.races import at_once
+from movieshelf.tests.waiting import until_somebody_waits_for_us
 from ratings.models import Rating
+from ratings.tests.factories import RatingFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -124,4 +134,121 @@ def test_undoing_beside_raters_keeps_the_numbers_right(api):
 
     assert at_once(rate, lambda: carry_on(source.pk, seconds=60)) == [None, False]
     assert Rating.objects.count() == 30
+    assert list(drifted_films()) == []
+
+
+def slowly_and_meanwhile(
+    slowly: Callable[[], object], meanwhile: Callable[[], Any]
+) -> tuple[Callable[[], None], Callable[[], Any]]:
+    """Give two things to do at once, the first of which is committed when the second waits."""
+    is_held = threading.Event()
+
+    def do_slowly() -> None:
+        with transaction.atomic():
+            slowly()
+            is_held.set()
+            until_somebody_waits_for_us()
+
+    def do_meanwhile() -> Any:
+        assert is_held.wait(10)
+        return meanwhile()
+
+    return do_slowly, do_meanwhile
+
+
+def test_an_import_finds_what_its_member_was_rating_by_hand(api):
+    """The film is locked before the rating is read: a rating of today is newer than the file's."""
+    rating = RatingFactory(value=5)
+    Rating.objects.update(updated_at=datetime(2019, 1, 1, tzinfo=UTC))
+    source = started(api, rating.user, [rating.movie.title])
+
+    done = at_once(
+        *slowly_and_meanwhile(
+            lambda: Rating.objects.rate(user=rating.user, movie_id=rating.movie_id, value=4),
+            lambda: carry_on(source.pk, seconds=60),
+        )
+    )
+
+    source.refresh_from_db()
+    assert done == [None, False]
+    assert counted(source.counts) == {"matched": 1, "ratingsKept": 1}
+    assert Rating.objects.get().value == 4
+    assert list(drifted_films()) == []
+
+
+def test_undoing_finds_what_its_member_was_rating_by_hand(api):
+    user, movie = UserFactory(), MovieFactory()
+    source = started(api, user, [movie.title])
+    work()
+    source.refresh_from_db()
+    source.undo()
+
+    done = at_once(
+        *slowly_and_meanwhile(
+            lambda: Rating.objects.rate(user=user, movie_id=movie.pk, value=4),
+            lambda: carry_on(source.pk, seconds=60),
+        )
+    )
+
+    source.refresh_from_db()
+    assert done == [None, False]
+    assert counted(source.undone_counts) == {"ratingsKept": 1}
+    assert Rating.objects.get().value == 4
+    assert list(drifted_films()) == []
+
+
+def test_an_import_that_is_undone_in_the_middle_of_a_batch_takes_that_back_too(api):
+    user, movie = UserFactory(), MovieFactory()
+    source = started(api, user, [movie.title])
+    found = Found.all_of(source.sheet())
+
+    _, answer = at_once(
+        *slowly_and_meanwhile(
+            lambda: do_batch(source, found),
+            lambda: api.as_(user).delete(f"/imports/{source.pk}"),
+        )
+    )
+    work()
+
+    source.refresh_from_db()
+    assert answer.status_code == 202
+    assert (source.status, counted(source.undone_counts)) == ("undone", {"ratingsRemoved": 1})
+    assert not Rating.objects.exists()
+
+
+def test_of_two_workers_with_a_batch_that_has_no_films_one_is_late(api):
+    """A dry run locks no film, so the import's own row is all that the second can wait for."""
+    source = started(api, UserFactory(), ["Ikiru"], dryRun="true")
+    found = Found.all_of(source.sheet())
+
+    done, late = at_once(
+        *slowly_and_meanwhile(lambda: do_batch(source, found), lambda: do_batch(source, found))
+    )
+
+    assert done is None
+    assert isinstance(late, Overtaken)
+    assert Row.objects.count() == 1
+
+
+def test_an_import_waits_for_a_leaving_member_before_it_holds_its_own_row(api, monkeypatch):
+    """Who leaves has the member and wants the imports; the other way round, they deadlock."""
+    monkeypatch.setattr(transactions, "MAX_TRIES", 1)
+    user, movie = UserFactory(), MovieFactory()
+    source = started(api, user, [movie.title])
+    is_held = threading.Event()
+
+    def leave_slowly() -> None:
+        with transaction.atomic():
+            User.objects.select_for_update().get(pk=user.pk)
+            is_held.set()
+            until_somebody_waits_for_us()
+            user.delete()
+
+    def carry_on_meanwhile() -> bool:
+        assert is_held.wait(10)
+        return carry_on(source.pk, seconds=60)
+
+    assert at_once(leave_slowly, carry_on_meanwhile) == [None, False]
+    assert not Import.objects.exists()
+    assert not Rating.objects.exists()
     assert list(drifted_films()) == []
