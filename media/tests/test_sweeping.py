@@ -23,9 +23,10 @@ from media.tests.factories import LONG_AGO, an_image
 from media.tests.queries import asked, touching_bytes
 from movies.models import Movie
 from movies.tests.factories import MovieFactory
+from movieshelf.api import transactions
 from movieshelf.tests.client import ApiClient
 from movieshelf.tests.races import at_once
-from movieshelf.tests.waiting import until_somebody_waits
+from movieshelf.tests.waiting import until_somebody_waits, until_somebody_waits_for_us
 
 
 def wear(user: User, media: Media) -> None:
@@ -481,3 +482,44 @@ def test_images_removed_and_linked_crosswise_deadlock_nobody() -> None:
     assert at_once(remove, edit, edit) == [None, None, None]
     assert not Media.objects.exists()
     assert set(Movie.objects.values_list("poster", flat=True)) == {None}
+
+
+def lock_film(movie: Movie) -> None:
+    Movie.objects.lock_row(movie.pk)
+
+
+def lock_member(user: User) -> None:
+    User.objects.select_for_update(no_key=True).get(pk=user.pk)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("owner", "column", "lock"),
+    [(MovieFactory, "poster", lock_film), (UserFactory, "avatar", lock_member)],
+)
+def test_images_that_leave_wait_for_who_shows_them_before_they_are_held(
+    owner: Any, column: str, lock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who shows another image has the row and wants the image; the other way round, they deadlock.
+
+    Both images leave: the one that was shown, and the one that is shown instead.
+    """
+    monkeypatch.setattr(transactions, "MAX_TRIES", 1)
+    old, new = an_image(), an_image()
+    shower = owner(**{column: old})
+    is_held = threading.Event()
+
+    def show_slowly() -> None:
+        with transaction.atomic():
+            lock(shower)
+            is_held.set()
+            until_somebody_waits_for_us()
+            shower.edit(**{column: new})
+
+    def remove_meanwhile() -> int:
+        assert is_held.wait(10)
+        return Media.objects.filter(pk__in=[old.pk, new.pk]).remove()
+
+    assert at_once(show_slowly, remove_meanwhile) == [None, 2]
+    shower.refresh_from_db()
+    assert getattr(shower, column) is None
