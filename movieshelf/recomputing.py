@@ -179,6 +179,7 @@ def recompute(movie_id: int | None = None, report: Reporter | None = None) -> in
 @retried_atomic
 def write_as_counted(drifts: Sequence[Drift]) -> set[int]:
     """Give films the numbers that were counted, where they hold what was seen; tell which."""
+    # A statement before: one that waited itself would find the numbers of now, and an old date.
     list(MovieStats.objects.filter(pk__in=[d.movie_id for d in drifts]).locked_in_order())
     seen = [f"seen_{name}" for name in COLUMNS]
     columns = (

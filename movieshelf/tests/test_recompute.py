@@ -1,7 +1,7 @@
 """`manage.py recompute`: repairs what drifted, and proves that nothing did."""
 
 import threading
-from datetime import timedelta
+from datetime import date, timedelta
 from io import StringIO
 
 import pytest
@@ -24,6 +24,7 @@ from movieshelf.recomputing import (
     write_as_counted,
 )
 from movieshelf.tests.races import at_once
+from movieshelf.tests.waiting import until_somebody_waits_for_us
 from ratings.models import Rating
 from ratings.tests.factories import RatingFactory
 from reviews.tests.factories import ReviewFactory
@@ -185,6 +186,29 @@ def test_repairing_beside_traffic_loses_no_vote():
     assert results == [None] * 3
     assert list(drifted_films()) == []
     assert sum(MovieStats.objects.values_list("rating_count", flat=True)) == 16
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_was_counted_is_written_beside_the_date_that_it_waited_for():
+    """The date is another table's: a statement that waited would still write that of before."""
+    movie = MovieFactory(release_date=date(1999, 5, 17))
+    spoil(movie, rating_1=7)
+    drifts = list(drifted_films())
+    is_held = threading.Event()
+
+    def edit_slowly() -> None:
+        with transaction.atomic():
+            movie.edit(release_date=date(2001, 5, 17))
+            is_held.set()
+            until_somebody_waits_for_us()
+
+    def write_meanwhile() -> set[int]:
+        assert is_held.wait(10)
+        return write_as_counted(drifts)
+
+    assert at_once(edit_slowly, write_meanwhile) == [None, {movie.pk}]
+    assert MovieStats.objects.get().release_date == date(2001, 5, 17)
+    assert list(drifted_films()) == []
 
 
 def spoil_beside_traffic(movie: Movie) -> None:
