@@ -15,7 +15,7 @@ from moderation.deciding import Verdict, decide
 from moderation.merging import merge
 from moderation.models import Sweep, SweptRow
 from moderation.sweeping import TooMuch, hide_all, preview, suspend, sweep
-from moderation.undoing import TitleTakenSince, undo
+from moderation.undoing import TitleTakenSince, Undone, undo
 from movies.models import Movie, MovieStats
 from movies.tests.factories import MovieFactory
 from movieshelf.api import transactions
@@ -456,6 +456,29 @@ class TestAtOnce:
         assert not Report.objects.exists()
         undo(batch.pk, by=other)
         assert Report.objects.get().outcome == "dismissed"
+
+    def test_what_a_member_said_who_leaves_meanwhile_does_not_come_back(self, spammer):
+        """The film they rated is in the batch, so that their leaving does not hold it."""
+        rater, admin = User.objects.get(ratings__movie__title="Own"), AdminFactory()
+        batch = sweep(spammer.pk, by=admin, with_films=True)
+        is_held = threading.Event()
+
+        def leave_slowly() -> None:
+            with transaction.atomic():
+                rater.delete()
+                is_held.set()
+                until_somebody_waits_for_us()
+
+        def undo_meanwhile() -> Undone:
+            assert is_held.wait(10)
+            return undo(batch.pk, by=admin)
+
+        left, undone = at_once(leave_slowly, undo_meanwhile)
+
+        assert left is None
+        assert undone.lost == 1
+        assert not Rating.objects.filter(movie__title="Own").exists()
+        assert numbers_are_right()
 
 
 def a_sweep_that_waits(
