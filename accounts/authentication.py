@@ -1,6 +1,6 @@
 """Who is asking: the access token, and the one query that reads its login and member."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rest_framework.authentication import BaseAuthentication
@@ -28,16 +28,34 @@ def login_of(environ: Mapping[str, Any]) -> Session | None:
 
     None without the header. Raises AuthFailed for one that is unusable, or whose login has ended.
     """
-    raw = bearer_token(environ)
-    if raw is None:
+    token = access_token(environ)
+    if token is None:
         return None
-    token = read(AccessToken, raw)
-    session = Session.objects.live_with_member(token.session_id)
-    if session is None or str(session.user_id) != token["sub"]:
+    (session,) = logins_of([token])
+    if session is None:
         raise AuthFailed("This login has ended.")
     if seen := current.get():
         seen.user_id = session.user_id
     return session
+
+
+def logins_of(tokens: Sequence[AccessToken]) -> list[Session | None]:
+    """Give the logins of several tokens, with their members; None for each that has ended."""
+    live = Session.objects.live_with_members([token.session_id for token in tokens])
+    sessions = (live.get(token.session_id) for token in tokens)
+    return [
+        session if session and str(session.user_id) == token["sub"] else None
+        for session, token in zip(sessions, tokens, strict=True)
+    ]
+
+
+def access_token(environ: Mapping[str, Any]) -> AccessToken | None:
+    """Give the token of the Authorization header, None without the header.
+
+    Raises AuthFailed for one that is unusable.
+    """
+    raw = bearer_token(environ)
+    return None if raw is None else read(AccessToken, raw)
 
 
 def bearer_token(environ: Mapping[str, Any]) -> str | None:

@@ -2,6 +2,7 @@
 
 import logging
 import uuid
+from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Self
@@ -14,7 +15,7 @@ from django.utils import timezone
 
 from accounts.mails import ask_for_reuse_mail
 from movieshelf.api.errors import AuthFailed
-from movieshelf.api.statements import fetch_one
+from movieshelf.api.statements import fetch_all
 from movieshelf.api.sweeping import swept
 
 if TYPE_CHECKING:
@@ -32,13 +33,17 @@ class SessionQuerySet(models.QuerySet["Session"]):
 
     def live_with_member(self, pk: uuid.UUID) -> "Session | None":
         """Give one login with its member, if it is live, as every request with a token asks."""
-        row = fetch_one(_live_with_member(), [pk, timezone.now()])
-        if row is None:
-            return None
+        return self.live_with_members([pk]).get(pk)
+
+    def live_with_members(self, pks: Sequence[uuid.UUID]) -> dict[uuid.UUID, "Session"]:
+        """Give those of several logins that are live, with their members, by their ids."""
         columns, member = _columns(Session), get_user_model()
-        session = Session.from_db(self.db, columns, row[: len(columns)])
-        session.user = member.from_db(self.db, _columns(member), row[len(columns) :])
-        return session
+        sessions = {}
+        for row in fetch_all(_live_with_member(), [list(pks), timezone.now()]):
+            session = Session.from_db(self.db, columns, row[: len(columns)])
+            session.user = member.from_db(self.db, _columns(member), row[len(columns) :])
+            sessions[session.pk] = session
+        return sessions
 
     def of(self, user: "User") -> Self:
         return self.filter(user=user)
@@ -120,7 +125,7 @@ def _columns(model: type[models.Model]) -> list[str]:
 
 @cache
 def _live_with_member() -> str:
-    """Say in SQL what `live()` says, for a login by its id and the time."""
+    """Say in SQL what `live()` says, for logins by their ids and the time."""
     member = get_user_model()
     shown = [
         f"{model._meta.db_table}.{field.column}"
@@ -130,7 +135,7 @@ def _live_with_member() -> str:
     session, user = Session._meta.db_table, member._meta.db_table
     return (
         f"SELECT {', '.join(shown)} FROM {session} JOIN {user} ON {user}.id = {session}.user_id"
-        f" WHERE {session}.id = %s AND {session}.revoked_at IS NULL"
+        f" WHERE {session}.id = ANY(%s) AND {session}.revoked_at IS NULL"
         f" AND {session}.expires_at > %s AND {user}.is_active"
     )
 

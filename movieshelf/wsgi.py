@@ -40,7 +40,7 @@ class UTF8Handler(WSGIHandler):
 
 django.setup(set_prefix=False)
 views = taken_whole(readable_chunked_bodies(UTF8Handler()))
-working = Places(ShortWays(views, settings.SHORT_WAYS), at_once=settings.REQUESTS_AT_ONCE)
+working = ShortWays(Places(views, at_once=settings.REQUESTS_AT_ONCE), settings.SHORT_WAYS)
 answers = HotAnswers(working, max_bytes=settings.HOT_ANSWERS_MAX_BYTES)
 reading = patient(read_from_replica(answers), seconds=settings.DATABASE_ANSWER_SECONDS)
 # Outermost: what answers before Django is logged and counted as well.

@@ -1,7 +1,8 @@
 """Ratings: one per member and film."""
 
 from collections.abc import Sequence
-from typing import Any, NoReturn, Self
+from datetime import datetime
+from typing import Any, NamedTuple, NoReturn, Self
 
 from django.conf import settings
 from django.contrib.postgres.indexes import BrinIndex
@@ -11,7 +12,8 @@ from django.utils import timezone
 from accounts.models import User
 from movies.models import STARS, Movie, MovieStats
 from movieshelf.api.errors import NotFound
-from movieshelf.api.statements import fetch_one
+from movieshelf.api.rendering import to_json
+from movieshelf.api.statements import PATIENCE, fetch_all
 from movieshelf.api.transactions import retried_atomic, retried_statement
 from trail.models import Act, Verb
 
@@ -20,34 +22,52 @@ COUNTED_COLUMNS = frozenset({"value", "movie", "movie_id"})
 WHOLE_STATE = ("movie", "user", "value", "created_at", "updated_at")
 
 NUMBERS = (*(f"rating_{value}" for value in STARS), "rating_count", "average_rating")
-_MOVES = ", ".join(
-    f"rating_{v} = film.rating_{v} + (rated.value = {v})::int"
-    f" - (rated.replaced IS NOT DISTINCT FROM {v})::int"
-    for v in STARS
-)
-# The film is locked first, like everywhere, and for as long as this one statement takes. What it
-# counts is read by that lock, and counted on from there: `stats` is at first the row as it was when
-# the statement began, and what is counted on from that may offend a constraint before PostgreSQL
-# finds that it is old. Where the value stays what it was, the numbers do, and their row is left.
+# The films are locked first, like everywhere, in the order of their ids, and for as long as this
+# one statement takes. What it counts is read by that lock, and counted on from there: `stats` is at
+# first the row as it was when the statement began, and what is counted on from that may offend a
+# constraint before PostgreSQL finds that it is old. Where a film's values stay what they were, its
+# numbers do, and their row is left.
 RATE = f"""
-    WITH film AS (
-        SELECT movie_id, {", ".join(NUMBERS)} FROM movies_moviestats
-        WHERE movie_id = %(movie)s FOR NO KEY UPDATE
+    WITH {PATIENCE}, asked AS (
+        SELECT * FROM json_to_recordset(%(asked)s)
+            AS asked (movie_id bigint, user_id bigint, value smallint, at timestamptz)
+    ), film AS (
+        SELECT movie_id, {", ".join(NUMBERS)} FROM movies_moviestats CROSS JOIN patience
+        WHERE movie_id = ANY(ARRAY(SELECT movie_id FROM asked))
+        ORDER BY movie_id FOR NO KEY UPDATE OF movies_moviestats
     ), rated AS (
         INSERT INTO ratings_rating AS rating (movie_id, user_id, value, created_at, updated_at)
-        SELECT movie_id, %(user)s, %(value)s, %(now)s, %(now)s FROM film
+        SELECT movie_id, user_id, value, at, at FROM asked JOIN film USING (movie_id)
         ON CONFLICT (movie_id, user_id)
             DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at
-        RETURNING id, movie_id, new.value, new.created_at, old.value AS replaced
-    ), moved AS (
-        UPDATE movies_moviestats stats SET {_MOVES} FROM rated CROSS JOIN film
-        WHERE stats.movie_id = rated.movie_id AND rated.replaced IS DISTINCT FROM rated.value
-        RETURNING {", ".join(f"stats.{name}" for name in NUMBERS)}
+        RETURNING id, movie_id, user_id, new.value, new.created_at, old.value AS replaced
+    ), moves AS (
+        SELECT movie_id, {
+    ", ".join(
+        f"count(*) FILTER (WHERE value = {v}) - count(*) FILTER (WHERE replaced = {v})"
+        f" AS rating_{v}"
+        for v in STARS
     )
-    SELECT rated.id, rated.created_at,
+}
+        FROM rated GROUP BY movie_id HAVING bool_or(replaced IS DISTINCT FROM value)
+    ), moved AS (
+        UPDATE movies_moviestats stats
+        SET {", ".join(f"rating_{v} = film.rating_{v} + moves.rating_{v}" for v in STARS)}
+        FROM moves JOIN film USING (movie_id) WHERE stats.movie_id = moves.movie_id
+        RETURNING {", ".join(f"stats.{name}" for name in ("movie_id", *NUMBERS))}
+    )
+    SELECT rated.movie_id, rated.user_id, rated.id, rated.created_at,
         {", ".join(f"coalesce(moved.{name}, film.{name})" for name in NUMBERS)}
-    FROM rated CROSS JOIN film LEFT JOIN moved ON true
+    FROM rated JOIN film USING (movie_id) LEFT JOIN moved USING (movie_id)
 """
+
+
+class Given(NamedTuple):
+    """A rating that a member gives a film."""
+
+    movie_id: int
+    user_id: int
+    value: int
 
 
 class RatingQuerySet(models.QuerySet["Rating"]):
@@ -59,15 +79,36 @@ class RatingQuerySet(models.QuerySet["Rating"]):
         under the film's lock in seven statements is one here: many rate one film at once, and
         each waits for the lock of the one before.
         """
-        now = timezone.now()
-        given = {"movie": movie_id, "user": user.pk, "value": value, "now": now}
-        row = fetch_one(RATE, given)
-        if row is None:
+        (rating,) = self.rate_all([Given(movie_id, user.pk, value)])
+        if rating is None:
             raise NotFound("There is no such film.")
+        return rating
+
+    def rate_all(
+        self, given: Sequence[Given], *, lock_timeout: str | None = None
+    ) -> list["Rating | None"]:
+        """Set ratings of any members and films in one statement: all of them, or none.
+
+        Gives them in the order given, None for a film that is not there; no member may rate one
+        film twice. Locks are waited for as long as always, or for a `lock_timeout` as PostgreSQL
+        writes it. Raises OperationalError, for a lock say, where one rating alone would be tried
+        again.
+        """
+        now = timezone.now()
+        asked = to_json([{**one._asdict(), "at": now} for one in given]).decode()
+        rows = fetch_all(RATE, {"asked": asked, "lock_timeout": lock_timeout})
+        rated = {(row[0], row[1]): row[2:] for row in rows}
+        return [self._as_rated(one, now, rated.get(one[:2])) for one in given]
+
+    def _as_rated(self, given: Given, now: datetime, row: Sequence[Any] | None) -> "Rating | None":
+        if row is None:
+            return None
         pk, created_at, *numbers = row
-        columns = ("id", "movie_id", "user_id", "value", "created_at", "updated_at")
-        rating = Rating.from_db(self.db, columns, (pk, movie_id, user.pk, value, created_at, now))
-        rating.stats = MovieStats.from_db(self.db, ("movie_id", *NUMBERS), (movie_id, *numbers))
+        columns = ("id", *Given._fields, "created_at", "updated_at")
+        rating = Rating.from_db(self.db, columns, (pk, *given, created_at, now))
+        rating.stats = MovieStats.from_db(
+            self.db, ("movie_id", *NUMBERS), (given.movie_id, *numbers)
+        )
         return rating
 
     @retried_atomic

@@ -1,27 +1,33 @@
-"""The short way to rate a film (movieshelf.short_ways); `ratings.views` has the whole one."""
+"""The short way to rate films (movieshelf.short_ways); `ratings.views` has the whole one."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from rest_framework.exceptions import ValidationError
 from rest_framework.fields import empty
 
-from accounts.authentication import login_of
-from accounts.models import User
+from accounts.authentication import access_token, logins_of
 from movieshelf.api.ceilings import WRITES
-from movieshelf.short_ways import Done, ShortWay
-from ratings.models import Rating
+from movieshelf.short_ways import LOCK_TIMEOUT, Asked, Done, ShortWay
+from ratings.models import Given, Rating
 from ratings.serializers import RatingSerializer, rated_json
 
 VALUE = RatingSerializer().fields["value"]
 
 
-def rate(user: User, movie_id: int, document: dict[str, Any]) -> Done | None:
+def value_in(document: dict[str, Any]) -> int | None:
     try:
-        value = VALUE.run_validation(document.get("value", empty))
+        value: int = VALUE.run_validation(document.get("value", empty))
     except ValidationError:
         return None
-    return Done(rated_json(Rating.objects.rate(user=user, movie_id=movie_id, value=value)))
+    return value
+
+
+def rate(asked: Sequence[Asked[int]]) -> list[Done | None]:
+    given = [Given(one.thing, one.user.pk, one.content) for one in asked]
+    ratings = Rating.objects.rate_all(given, lock_timeout=LOCK_TIMEOUT)
+    return [Done(rated_json(rating)) if rating else None for rating in ratings]
 
 
 RATE = ShortWay(
@@ -29,7 +35,9 @@ RATE = ShortWay(
     path=re.compile(r"/movies/([1-9][0-9]{0,17})/rating", re.ASCII),
     route="/movies/:id/rating",
     status="200 OK",
-    credentials=login_of,
+    token=access_token,
+    logins=logins_of,
     ceilings=(WRITES,),
+    content=value_in,
     perform=rate,
 )

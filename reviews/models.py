@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn, Self
+from datetime import datetime
+from typing import Any, NamedTuple, NoReturn, Self
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
@@ -15,7 +16,8 @@ from django.utils import timezone
 from accounts.models import User
 from movies.models import Movie, MovieStats
 from movieshelf.api.errors import InvalidInput, NotFound
-from movieshelf.api.statements import fetch_one
+from movieshelf.api.rendering import to_json
+from movieshelf.api.statements import PATIENCE, fetch_all
 from movieshelf.api.transactions import retried_atomic, retried_statement
 from ratings.models import Rating
 from trail.models import MAX_REASON_LENGTH, Act, Verb
@@ -30,24 +32,37 @@ HIDDEN_STATE = ("is_hidden", "hidden_at", "hidden_by", "hidden_reason")
 WHOLE_STATE = ("movie", "user", "content", *HIDDEN_STATE, "created_at", "updated_at")
 
 
-# The film is locked first, and counted on from what the lock read, as in ratings.models.RATE.
-WRITE = """
-    WITH film AS (
-        SELECT movie_id, review_count FROM movies_moviestats
-        WHERE movie_id = %(movie)s FOR NO KEY UPDATE
+# The films are locked first, and counted on from what the lock read, as in ratings.models.RATE.
+WRITE = f"""
+    WITH {PATIENCE}, asked AS (
+        SELECT * FROM json_to_recordset(%(asked)s)
+            AS asked (movie_id bigint, user_id bigint, content text, at timestamptz)
+    ), film AS (
+        SELECT movie_id, review_count FROM movies_moviestats CROSS JOIN patience
+        WHERE movie_id = ANY(ARRAY(SELECT movie_id FROM asked))
+        ORDER BY movie_id FOR NO KEY UPDATE OF movies_moviestats
     ), written AS (
         INSERT INTO reviews_review
             (movie_id, user_id, content, is_hidden, hidden_reason, created_at, updated_at)
-        SELECT movie_id, %(user)s, %(content)s, false, '', %(now)s, %(now)s FROM film
-        RETURNING id
+        SELECT movie_id, user_id, content, false, '', at, at FROM asked JOIN film USING (movie_id)
+        RETURNING id, movie_id, user_id
     ), counted AS (
-        UPDATE movies_moviestats stats SET review_count = film.review_count + 1 FROM film
-        WHERE stats.movie_id = film.movie_id
+        UPDATE movies_moviestats stats SET review_count = film.review_count + more.reviews
+        FROM (SELECT movie_id, count(*) AS reviews FROM written GROUP BY movie_id) more
+        JOIN film USING (movie_id)
+        WHERE stats.movie_id = more.movie_id
     )
-    SELECT written.id, (
-        SELECT value FROM ratings_rating WHERE movie_id = %(movie)s AND user_id = %(user)s
-    ) FROM written
+    SELECT written.movie_id, written.user_id, written.id, rating.value
+    FROM written LEFT JOIN ratings_rating rating USING (movie_id, user_id)
 """
+
+
+class Written(NamedTuple):
+    """A review that a member writes of a film."""
+
+    movie_id: int
+    user_id: int
+    content: str
 
 
 class ReviewQuerySet(models.QuerySet["Review"]):
@@ -58,15 +73,34 @@ class ReviewQuerySet(models.QuerySet["Review"]):
         What `save()` and its signal do under the film's lock is one statement here, which reads the
         author's rating as well.
         """
-        now = timezone.now()
-        given = {"movie": movie_id, "user": user.pk, "content": content, "now": now}
-        row = fetch_one(WRITE, given)
-        if row is None:
+        (review,) = self.write_all([Written(movie_id, user.pk, content)])
+        if review is None:
             raise NotFound("There is no such film.")
-        columns = ("id", "movie_id", "user_id", "content", "is_hidden", "created_at", "updated_at")
-        values = (row[0], movie_id, user.pk, content, False, now, now)
-        review = Review.from_db(self.db, columns, values)
         review.user = user
+        return review
+
+    def write_all(
+        self, written: Sequence[Written], *, lock_timeout: str | None = None
+    ) -> list["Review | None"]:
+        """Add reviews of any members and films in one statement: all of them, or none.
+
+        Gives them in the order given, with what their authors rated the films, None for a film that
+        is not there; no member may review one film twice. Locks and errors are as in
+        `RatingQuerySet.rate_all`.
+        """
+        now = timezone.now()
+        asked = to_json([{**one._asdict(), "at": now} for one in written]).decode()
+        rows = fetch_all(WRITE, {"asked": asked, "lock_timeout": lock_timeout})
+        stored = {(row[0], row[1]): row[2:] for row in rows}
+        return [self._as_written(one, now, stored.get(one[:2])) for one in written]
+
+    def _as_written(
+        self, written: Written, now: datetime, row: Sequence[Any] | None
+    ) -> "Review | None":
+        if row is None:
+            return None
+        columns = ("id", *Written._fields, "is_hidden", "created_at", "updated_at")
+        review = Review.from_db(self.db, columns, (row[0], *written, False, now, now))
         review.rating = row[1]
         return review
 

@@ -20,6 +20,15 @@ Row = tuple[Any, ...]
 # For an id that is not known yet; no sequence comes so far.
 STAND_IN = 2**62
 MAX_KINDS = 200
+# A common table expression: whoever joins it waits for locks no longer than `lock_timeout` says, as
+# PostgreSQL writes it, or as long as always where it is None. It holds until the transaction ends.
+PATIENCE = """
+    patience AS MATERIALIZED (
+        SELECT set_config(
+            'lock_timeout', coalesce(%(lock_timeout)s, current_setting('lock_timeout')), true
+        )
+    )
+"""
 
 
 class Given(NamedTuple):

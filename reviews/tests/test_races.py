@@ -244,14 +244,14 @@ def test_two_who_delete_the_same_films_and_members_in_opposite_order_both_succee
 def test_a_review_whose_film_goes_right_after_it_is_still_answered(api, monkeypatch):
     """Found by the soak: it was read for the answer after its transaction, and a 500 by then."""
     user, movie = UserFactory(), MovieFactory()
-    write = models.fetch_one
+    write = models.fetch_all
 
     def write_and_lose_the_film(*args: Any) -> Any:
         written = write(*args)
         movie.delete()
         return written
 
-    monkeypatch.setattr(models, "fetch_one", write_and_lose_the_film)
+    monkeypatch.setattr(models, "fetch_all", write_and_lose_the_film)
 
     response = api.as_(user).post(f"/movies/{movie.pk}/reviews", {"content": "Gone soon."})
 
