@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
+from functools import cached_property
+from math import sqrt
 from typing import Any, NamedTuple, cast
 
 from django.contrib.auth.models import AnonymousUser
@@ -11,8 +13,9 @@ from rest_framework.request import Request
 
 from accounts.models import User
 from movies import texts
-from movies.marks import START, Place, Span, find_page
-from movies.models import Movie, MovieQuerySet, StarCount
+from movies.bitmaps import bitmaps, changed, in_bitmap
+from movies.marks import START, Key, Place, Span, find_page
+from movies.models import Movie, MovieQuerySet, MovieStats, StarCount
 from movies.orders import ORDERS, Order
 from movies.searching import among, has_text, titles_containing, titles_near
 from movies.titles import search_fold
@@ -27,10 +30,12 @@ MIN_FUZZY_LENGTH = 3
 MAX_FUZZY = 20
 # So few of a shelf are not walked to, past all others.
 RARE = 1_000
-# So many films are passed over in some twenty milliseconds, and so many are found by a common text
-# and sorted in some three hundred.
+# So many films are passed over in some twenty milliseconds.
 FAR = 20_000
-MAX_SORTED = 100_000
+# Where films stand by chance, three in a thousand guesses at their number are farther off than so
+# many times its square root. So many guesses are enough, wherever they stand.
+SPREAD = 1.5
+MAX_GUESSES = 5
 # Up to here a page is walked to from the front of its order, every film read on the way.
 NEAR = 300
 
@@ -73,10 +78,11 @@ class MovieListParams(QuerySerializer):
         return super().parse(request, **context)
 
 
-class Many(NamedTuple):
-    """How many films have a common text, and how many of them the other filters leave."""
+class Counted(NamedTuple):
+    """A place on an order, and how many films of the shelf and of a list stand before it."""
 
-    having: int
+    key: Key
+    films: int
     left: int
 
 
@@ -118,7 +124,8 @@ class MovieList:
         self.is_fuzzy = False
         # The films that have `q` in their titles, where they are few.
         self._few: Sequence[int] | None = None
-        self._many: Many | None = None
+        # How many films a list has whose `q` many titles have.
+        self._many: int | None = None
 
     def total(self) -> int:
         """Say how many films there are; where none has `q` in its title, find the closest ones."""
@@ -161,7 +168,7 @@ class MovieList:
             mine = Movie.objects.rated_at_least(self.stars).added_by(cast(User, self.viewer))
             total -= mine.filter(having).count()
         if total is not None:
-            self._many = Many(films, total)
+            self._many = total
         return self.filtered.count() if total is None else total
 
     def _look_at_each(self, films_having: int) -> int:
@@ -233,33 +240,78 @@ class MovieList:
     def _ids_of_many(self, offset: int, limit: int) -> list[int]:
         """Walk to a page among the films that have `q`, as far as it would be if they stood evenly.
 
-        Where they stand farther off, or it is far, they are found one by one, unless they are so
-        many that walking is less.
+        Where it is far, the walk begins at a mark before which the films are counted. Where the
+        films stand farther off, all of them are sorted.
         """
-        having, left = cast(Many, self._many)
-        only = self._only(self.order.model) & has_text(
-            self.folded, of="" if self.order.model is Movie else "movie__"
-        )
+        left = cast(int, self._many)
         wanted = max(0, min(limit, left - offset))
-        stars = 0 if self.sort == "rating_desc" else self.stars
-        evenly = (offset + wanted) * StarCount.objects.films_of_at_least(stars) // left
-        if evenly <= FAR or having > MAX_SORTED:
-            near = find_page(self.sort, stars=stars, offset=0, limit=2 * evenly + FAR)
-            end = near.spans[-1].end if near and near.spans else None
-            ids = self.order.ids(Place(offset, [Span(START, end)]), limit, only)
-            if end is None or len(ids) >= wanted:
-                return ids
-        if having > MAX_SORTED:
-            return self.order.ids(Place(offset, [Span(START, None)]), limit, only)
-        self._keep_of(texts.films_in_blocks(self.folded))
-        return self._ids_of_few(offset, limit)
+        if not wanted:
+            return []
+        shelf = StarCount.objects.films_of_at_least(self.stars)
+        start = Counted(START, 0, 0)
+        having = has_text(self.folded, of="" if self.order.model is Movie else "movie__")
+        only = self._only(self.order.model) & having
+        if (offset + wanted) * shelf // left > FAR:
+            only = self._only_in_bitmap(self.order.model)
+            start = self._counted_before(offset, Counted(START, shelf, left))
+        evenly = (offset + wanted - start.left) * shelf // left
+        stars = self._stars_of_marks
+        near = find_page(self.sort, stars=stars, offset=start.films, limit=2 * evenly + FAR)
+        end = near.spans[-1].end if near and near.spans else None
+        ids = self.order.ids(Place(offset - start.left, [Span(start.key, end)]), limit, only)
+        if end is None or len(ids) >= wanted:
+            return ids
+        films = self.order.numbers().filter(self._only_in_bitmap(MovieStats))
+        return list(films.values_list("pk", flat=True)[offset : offset + limit])
+
+    def _counted_before(self, offset: int, end: Counted) -> Counted:
+        """Give a mark not far before a page, with the number of the list's films before it.
+
+        Counting takes no order, so PostgreSQL reads the numbers' narrow rows one after the other.
+        Where to count is guessed, as if the films stood evenly between the places known so far.
+        """
+        only = self._only_in_bitmap(MovieStats)
+        spread = int(SPREAD * sqrt(end.left)) + 1
+        start = Counted(START, 0, 0)
+        for _ in range(MAX_GUESSES):
+            if offset - start.left <= 2 * spread:
+                break
+            share = (offset - spread - start.left) / (end.left - start.left)
+            films = start.films + int(share * (end.films - start.films))
+            place = find_page(self.sort, stars=self._stars_of_marks, offset=films, limit=1)
+            mark = place.spans[0].start if place and place.spans else START
+            if mark <= start.key:
+                break
+            guess = Counted(mark, films, self.order.before(mark).filter(only).count())
+            start, end = (guess, end) if guess.left <= offset else (start, guess)
+        return start
+
+    def _only_in_bitmap(self, model: type[models.Model]) -> Q:
+        """Say which films the list has, where `q` is a common text: each is looked up by its id."""
+        only = films_left(model, sort=self.sort, stars=self.stars, scope=Scope.ALL, viewer=None)
+        return only & in_bitmap(self._bitmap)
+
+    @cached_property
+    def _bitmap(self) -> bytes:
+        bitmap = bitmaps.bitmap_of(self.folded)
+        if self.scope == Scope.NOT_MINE:
+            mine = Movie.objects.added_by(cast(User, self.viewer)).values_list("pk", flat=True)
+            bitmap = changed(bitmap, dict.fromkeys(mine, -1))
+        return bitmap
+
+    @property
+    def _stars_of_marks(self) -> int:
+        """Say which films to count by the marks.
+
+        The best rated are the first in their own order, so there is nothing to pass over.
+        """
+        return 0 if self.sort == "rating_desc" else self.stars
 
     def place_of(self, page: slice) -> Place:
         """Say where a page far out begins: at a mark on its order, where the marks are known."""
         place = find_page(
             self.sort,
-            # The best rated are the first in their own order, so there is nothing to pass over.
-            stars=0 if self.sort == "rating_desc" else self.stars,
+            stars=self._stars_of_marks,
             offset=page.start,
             limit=page.stop - page.start,
             but_not=self.viewer.pk if self.scope == Scope.NOT_MINE else None,

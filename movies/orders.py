@@ -67,6 +67,15 @@ class Order(NamedTuple):
 
         return place.gather(limit, ids_in)
 
+    def numbers(self) -> Any:
+        """Give all films' numbers in this order: all that any order sorts by is in them."""
+        return MovieStats.objects.order_by(*self._downwards())
+
+    def before(self, place: Key) -> Any:
+        """Give the films' numbers that stand before a place, in no order."""
+        key = Tuple(*self._columns())
+        return MovieStats.objects.filter(TupleGreaterThan(key, self.values(place)))
+
     def between(self, start: Sequence[Any], end: Sequence[Any]) -> Any:
         """Give the rows from one place on up to another, each the values of the columns, or none.
 

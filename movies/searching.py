@@ -26,7 +26,6 @@ from movieshelf.api.statements import reading_cursor
 
 # Less than the hour for which TitleMove keeps what changed.
 KEPT_SECONDS = 1_800
-KEPT_BY_PROCESS = 500
 
 
 class TitleMove(models.Model):
@@ -52,7 +51,10 @@ class TitleMove(models.Model):
 
 
 class Found(NamedTuple):
-    """What one snapshot found for a text; `ids` are None where there are more than a few."""
+    """What one snapshot found for a text.
+
+    `ids` are None where there are more than a few; of movies.bitmaps they are a bit for each.
+    """
 
     snapshot: str
     started_at: str
@@ -61,11 +63,19 @@ class Found(NamedTuple):
     kept_at: float = 0.0
 
 
+class TitleMoved(NamedTuple):
+    """A title that came (+1) or went (-1)."""
+
+    films: int
+    movie_id: int
+    title: str
+
+
 # What tells one snapshot from all others, also from those of a database that was restored since,
 # and whether what it finds must not be kept: where a transaction asks that has written, since what
 # it sees of itself may never come to be; and on a standby while transactions run, since a snapshot
 # of a standby does not list them.
-_SNAPSHOT = """
+SNAPSHOT = """
     pg_current_snapshot()::text, pg_postmaster_start_time()::text,
     pg_current_xact_id_if_assigned() IS NOT NULL OR (
         pg_is_in_recovery()
@@ -75,6 +85,9 @@ _SNAPSHOT = """
 
 class Finds:
     """One kind of finds: kept by each process, and shared through the cache."""
+
+    kept_by_process = 500
+    is_shared = True
 
     def __init__(self, name: str, look: Callable[[str], tuple[Found, bool]]) -> None:
         self.name = name
@@ -98,7 +111,9 @@ class Finds:
                 self._looking.pop(folded, None)
 
     def _current(self, folded: str) -> Found | None:
-        kept = self._held.get(folded) or cache.get(self._key(folded))
+        kept = self._held.get(folded)
+        if kept is None and self.is_shared:
+            kept = cache.get(self._key(folded))
         if kept is None or not 0 <= time.time() - kept[-1] < KEPT_SECONDS:
             return None
         found = Found(*kept)
@@ -108,8 +123,8 @@ class Finds:
         self._hold(folded, found)
         return self._after(moved, found, folded)
 
-    def _after(self, moved: Sequence[tuple[int, str]], found: Found, folded: str) -> Found | None:
-        changes = [films for films, title in moved if folded in title]
+    def _after(self, moved: Sequence[TitleMoved], found: Found, folded: str) -> Found | None:
+        changes = [move.films for move in moved if folded in move.title]
         # Which of a few they are is looked up again; of many only the number matters.
         if changes and found.ids is not None:
             return None
@@ -120,14 +135,15 @@ class Finds:
         if not is_fleeting:
             found = found._replace(kept_at=time.time())
             self._hold(folded, found)
-            cache.set(self._key(folded), tuple(found), timeout=KEPT_SECONDS)
+            if self.is_shared:
+                cache.set(self._key(folded), tuple(found), timeout=KEPT_SECONDS)
         return found
 
     def _hold(self, folded: str, found: Found) -> None:
         with self._lock:
             self._held[folded] = found
             self._held.move_to_end(folded)
-            while len(self._held) > KEPT_BY_PROCESS:
+            while len(self._held) > self.kept_by_process:
                 self._held.popitem(last=False)
 
     def _key(self, folded: str) -> str:
@@ -137,7 +153,7 @@ class Finds:
 class NearFinds(Finds):
     """Which titles are the nearest depends on all of them: any that moves makes one look again."""
 
-    def _after(self, moved: Sequence[tuple[int, str]], found: Found, folded: str) -> Found | None:
+    def _after(self, moved: Sequence[TitleMoved], found: Found, folded: str) -> Found | None:
         return None if moved else found
 
 
@@ -166,7 +182,7 @@ def _containing(folded: str) -> tuple[Found, bool]:
             WITH few AS MATERIALIZED (
                 SELECT id FROM movies_movie WHERE {condition} LIMIT {texts.FEW + 1}
             )
-            SELECT {_SNAPSHOT}, count(*), array_agg(id) FROM few
+            SELECT {SNAPSHOT}, count(*), array_agg(id) FROM few
             """,
             [parameter],
         )
@@ -175,7 +191,7 @@ def _containing(folded: str) -> tuple[Found, bool]:
             return Found(snapshot, started_at, films, ids or []), is_fleeting
         # In one statement with its snapshot: what is counted is what that saw.
         cursor.execute(
-            f"SELECT {_SNAPSHOT}, count(*) FROM movies_movie WHERE {condition}", [parameter]
+            f"SELECT {SNAPSHOT}, count(*) FROM movies_movie WHERE {condition}", [parameter]
         )
         snapshot, started_at, is_fleeting, films = _only_row(cursor)
     return Found(snapshot, started_at, films, None), is_fleeting
@@ -187,7 +203,7 @@ def _in_blocks(folded: str) -> tuple[Found, bool] | None:
         cursor.execute(
             f"""
             {texts.FILMS_IN_BLOCKS}
-            SELECT {_SNAPSHOT}, films, CASE WHEN films <= {texts.FEW} THEN ids END
+            SELECT {SNAPSHOT}, films, CASE WHEN films <= {texts.FEW} THEN ids END
             FROM (SELECT count(*) AS films, coalesce(array_agg(id), '{{}}') AS ids FROM few) found
             WHERE (SELECT version FROM movies_commontexts) IS NOT NULL
             """,
@@ -205,7 +221,7 @@ def _near(folded: str) -> tuple[Found, bool]:
     with transaction.atomic(using=router.db_for_read(TitleMove)):
         with reading_cursor(TitleMove) as cursor:
             # Taken before we look: whatever changes from then on makes one look again.
-            cursor.execute(f"SELECT {_SNAPSHOT}")
+            cursor.execute(f"SELECT {SNAPSHOT}")
             snapshot, started_at, is_fleeting = _only_row(cursor)
         ids = closest(folded)
     return Found(snapshot, started_at, len(ids), ids), is_fleeting
@@ -216,12 +232,12 @@ def _only_row(cursor: Any) -> tuple[Any, ...]:
     return tuple(row)
 
 
-def _moved_since(found: Found) -> list[tuple[int, str]] | None:
+def _moved_since(found: Found) -> list[TitleMoved] | None:
     """Give the titles that came and went since then, None where that cannot be told."""
     with reading_cursor(TitleMove) as cursor:
         cursor.execute(
             """
-            SELECT films, title FROM (VALUES (1)) AS always (one)
+            SELECT films, movie_id, title FROM (VALUES (1)) AS always (one)
             LEFT JOIN movies_titlemove ON
                 transaction >= pg_snapshot_xmin(%(snapshot)s::pg_snapshot)::text::bigint
                 AND NOT pg_visible_in_snapshot(
@@ -231,9 +247,9 @@ def _moved_since(found: Found) -> list[tuple[int, str]] | None:
             {"snapshot": found.snapshot, "started_at": found.started_at},
         )
         rows = cursor.fetchall()
-    if not rows or any(films is not None and title is None for films, title in rows):
+    if not rows or any(films is not None and title is None for films, _, title in rows):
         return None
-    return [(films, title) for films, title in rows if films is not None]
+    return [TitleMoved(*row) for row in rows if row[0] is not None]
 
 
 titles_containing = Finds("titles", _containing)

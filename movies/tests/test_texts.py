@@ -14,6 +14,7 @@ from django.utils import timezone
 from accounts.models import User
 from accounts.tests.factories import UserFactory
 from movies import jobs, listing, marks, texts
+from movies.bitmaps import bitmaps
 from movies.listing import MovieList
 from movies.models import CommonTexts, Movie, StarMove, TitleBlock, TitleMove
 from movies.orders import ORDERS
@@ -116,13 +117,13 @@ def test_totals_are_right_after_every_write(seed, rare, monkeypatch):
 
 
 @pytest.mark.parametrize("far", [0, 2, 100])
-@pytest.mark.parametrize("most", [0, 100])
+@pytest.mark.parametrize("spread", [0, 1.5])
 @pytest.mark.parametrize("has_marks", [True, False])
-def test_every_page_of_a_common_text_is_right(far, most, has_marks, monkeypatch):
+def test_every_page_of_a_common_text_is_right(far, spread, has_marks, monkeypatch):
     monkeypatch.setattr(marks, "BLOCK_FILMS", 3)
     monkeypatch.setattr(listing, "RARE", 0)
     monkeypatch.setattr(listing, "FAR", far)
-    monkeypatch.setattr(listing, "MAX_SORTED", most)
+    monkeypatch.setattr(listing, "SPREAD", spread)
     dice = Dice(3)
     for _ in range(24):
         dice.add()
@@ -146,12 +147,37 @@ def test_every_page_of_a_common_text_is_right(far, most, has_marks, monkeypatch)
         assert shown == [expected[cut : cut + 4] for cut in cuts], asked
 
 
-@pytest.mark.parametrize("most", [0, 100])
-def test_a_common_text_at_the_far_end_is_found(most, monkeypatch):
+def test_a_page_far_out_of_a_text_is_right_after_every_write(monkeypatch):
+    """What was found of the text is kept, and what came and went since is added."""
+    monkeypatch.setattr(marks, "BLOCK_FILMS", 3)
+    for name in ("RARE", "FAR", "SPREAD"):
+        monkeypatch.setattr(listing, name, 0)
+    dice = Dice(9)
+    for _ in range(24):
+        dice.add()
+    assert texts.build()
+    assert marks.rebuild()
+    kept = []
+    for turn in range(30):
+        dice.write()
+        if turn == 20:
+            assert texts.fold()
+        expected = Movie.objects.filter(title_search__contains="e").order_by("-created_at", "-pk")
+        asked = {"q": "e", "sort": "uploaded_desc", "stars": 0, "scope": "all"}
+
+        shelf = MovieList(asked, AnonymousUser())
+        assert shelf.total() == len(expected)
+        shown = [film.pk for cut in range(0, len(expected), 4) for film in shelf[cut : cut + 4]]
+
+        assert shown == [film.pk for film in expected]
+        kept.append(bitmaps._held["e"].snapshot)
+    assert len(set(kept)) == 1
+
+
+def test_a_common_text_at_the_far_end_is_found(monkeypatch):
     monkeypatch.setattr(marks, "BLOCK_FILMS", 3)
     monkeypatch.setattr(listing, "RARE", 0)
     monkeypatch.setattr(listing, "FAR", 6)
-    monkeypatch.setattr(listing, "MAX_SORTED", most)
     day = timezone.now()
     for number in range(40):
         title = f"Dune {number}" if number < 4 else f"Ronin {number}"
