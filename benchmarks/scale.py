@@ -56,6 +56,9 @@ SEARCHES = (
     "q=the&stars=5&sort=release_desc",
     "q=revisited&stars=5&sort=rank",
     "q=the&scope=not_mine",
+    f"q=the&{DEEP}",
+    f"q=the&sort=release_desc&{DEEP}",
+    f"q=silent&sort=rank&{DEEP}",
 )
 # Asked once each, so nothing is kept for them.
 STRANGE = (
@@ -608,8 +611,9 @@ def told(found: dict[int, dict[str, Any]]) -> str:
         " hundred times as many films, so that many films are sorted for a page (5,000 at most, and"
         " more are walked to); `revisited` is looked for among all films of five stars;"
         " films of five stars are rare among those with the most reviews, so that more are passed"
-        " over; and a text without a rare trigram that is asked for the first time is looked for in"
-        " all titles.",
+        " over; for a page far out of a common text all numbers are looked through, and whoever is"
+        " the first to ask for one waits for its bitmap; and a text without a rare trigram that is"
+        " asked for the first time is looked for in all titles.",
         "",
         f"Of the searches asked once at {sizes[-1]:,} films, the slowest took"
         f" {max(once.first, once.most):.0f} ms.",
