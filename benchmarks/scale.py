@@ -400,6 +400,9 @@ def explain(kinds: dict[str, str]) -> None:
             read += plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
         return execute(sql, params, many, context)
 
+    # What watches a connection is put on it when it opens: within the block below it would be what
+    # Django takes off again at the end, and each statement would be explained twice from then on.
+    connection.ensure_connection()
     found = {}
     for kind, query in kinds.items():
         asked: dict[str, Any] = {
