@@ -20,7 +20,7 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import Any, NamedTuple
 from weakref import WeakSet
 
@@ -35,6 +35,7 @@ from movieshelf.observing import ID_HEADER, NO_ROUTE, current
 from movieshelf.patience import PatientConnection
 from movieshelf.postgresql.base import connect
 from movieshelf.replica import PRIMARY, REPLICA, reads_from
+from movieshelf.together import Together, TookTooLong
 
 PATHS = re.compile(
     r"/movies(/[0-9]{1,19}(/reviews)?)?|/media/[0-9a-f-]{36}|/reviews/[0-9]{1,19}", re.ASCII
@@ -105,10 +106,20 @@ class Witness:
     def __init__(self, alias: str) -> None:
         self._alias = alias
         self._idle: deque[tuple[psycopg.Connection[Any], str]] = deque()
+        self._together = Together[None, str](lambda asked: [self._ask()] * len(asked))
         _witnesses.add(self)
 
     def snapshot(self) -> str:
-        """Give what tells this state of the database from all others. Raises psycopg.Error."""
+        """Give what tells this state of the database from all others. Raises psycopg.Error.
+
+        Who asks while another's question is under way waits for the next one, which is asked once
+        for all who wait: so it is asked after each of them came.
+        """
+        with suppress(TookTooLong):
+            return self._together.do(None)
+        return self._ask()
+
+    def _ask(self) -> str:
         with self._connection() as (connection, now):
             row = psycopg.RawCursor(connection).execute(f"SELECT {now}".encode()).fetchone()
         assert row is not None

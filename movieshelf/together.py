@@ -27,15 +27,20 @@ class State(Enum):
 
 
 class Job[Asked, Given]:
-    """What one thread asks for, behind a lock that is released when something has happened."""
+    """What one thread asks for, and what came of it."""
 
     __slots__ = ("asked", "error", "given", "state", "turn")
 
     given: Given
+    turn: threading.Lock
 
     def __init__(self, asked: Asked) -> None:
         self.asked = asked
         self.error: BaseException | None = None
+        self.state = State.LEADS
+
+    def wait(self) -> None:
+        """Have a lock that the next who changes something releases."""
         self.state = State.WAITS
         self.turn = threading.Lock()
         self.turn.acquire()
@@ -52,19 +57,17 @@ class Together[Asked, Given]:
         self,
         do_all: Callable[[Sequence[Asked]], Sequence[Given]],
         *,
-        at_most: int,
-        apart: Callable[[Asked], object],
-        goes: int = 1,
+        at_most: int | None = None,
+        apart: Callable[[Asked], object] | None = None,
     ) -> None:
         """Take what does it for several, giving for each what came of it, in their order.
 
-        No more than `at_most` are done in one go, no two for which `apart` gives the same, and so
-        many `goes` are made at a time.
+        No more than `at_most` are done in one go, and no two for which `apart` gives the same.
         """
         self._do_all = do_all
         self._at_most = at_most
         self._apart = apart
-        self._free = goes
+        self._is_free = True
         # In the order in which they came.
         self.waiting: list[Job[Asked, Given]] = []
         self._changing = threading.Lock()
@@ -77,13 +80,13 @@ class Together[Asked, Given]:
         """
         job = Job[Asked, Given](asked)
         with self._changing:
-            if self._free:
-                self._free -= 1
-                job.state = State.LEADS
+            if self._is_free:
+                self._is_free = False
                 self._moved_at = time.monotonic()
             elif time.monotonic() - self._moved_at > STUCK_SECONDS:
                 raise TookTooLong
             else:
+                job.wait()
                 self.waiting.append(job)
         if job.state is not State.LEADS:
             self._wait(job)
@@ -120,14 +123,15 @@ class Together[Asked, Given]:
                     following.state = State.LEADS
                     following.turn.release()
                 else:
-                    self._free += 1
+                    self._is_free = True
             for job in jobs[1:]:
                 job.turn.release()
 
     def _take(self, first: Job[Asked, Given]) -> list[Job[Asked, Given]]:
-        jobs, seen, left = [first], {self._apart(first.asked)}, []
+        jobs, left = [first], []
+        seen = {self._apart(first.asked)} if self._apart else set()
         for job in self.waiting:
-            mark = self._apart(job.asked)
+            mark = self._apart(job.asked) if self._apart else job
             if len(jobs) == self._at_most or mark in seen:
                 left.append(job)
                 continue

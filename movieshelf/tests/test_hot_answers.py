@@ -1,5 +1,6 @@
 """Answers that are given again: the same as Django's, and never older than the database."""
 
+import json
 import threading
 from collections.abc import Callable
 from io import BytesIO
@@ -517,3 +518,30 @@ def test_while_nothing_is_committed_an_answer_costs_one_question(
 
     assert asked == ["now"]
     assert server.asked_django == 1
+
+
+def test_a_question_that_was_under_way_answers_nobody_who_came_later(server, film, monkeypatch):
+    """Many are answered by one question, which is asked after each of them came."""
+    path = f"/movies/{film.pk}"
+    server.get_again(path)
+    ask, is_asked, may_end = Witness._ask, threading.Event(), threading.Event()
+
+    def ask_slowly(witness: Witness) -> str:
+        snapshot = ask(witness)
+        if not is_asked.is_set():
+            is_asked.set()
+            assert may_end.wait(20)
+        return snapshot
+
+    def get_after_a_write() -> Answer:
+        assert is_asked.wait(20)
+        Rating.objects.rate(user=UserFactory(), movie_id=film.pk, value=5)
+        threading.Timer(0.2, may_end.set).start()
+        return server.get(path)
+
+    monkeypatch.setattr("movieshelf.together.STUCK_SECONDS", 20.0)
+    monkeypatch.setattr(Witness, "_ask", ask_slowly)
+    before, after = at_once(lambda: server.get(path), get_after_a_write)
+
+    assert json.loads(before.body)["ratingCount"] == 0
+    assert json.loads(after.body)["ratingCount"] == 1
