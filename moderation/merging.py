@@ -25,7 +25,9 @@ def merge(film_id: int, *, into: int, by: User, reason: str = "") -> Movie:
     locked = list(MovieStats.objects.filter(pk__in=[film_id, into]).locked_in_order())
     if len(locked) < 2:
         raise NotFound("One of the two films is gone; nothing was merged.")
-    film, survivor = (Movie.objects.with_stats().get(pk=pk) for pk in (film_id, into))
+    # Their rows as well, or an image that is removed meanwhile would become the survivor's poster.
+    rows = {pk: Movie.objects.with_stats().lock_row(pk) for pk in sorted((film_id, into))}
+    film, survivor = rows[film_id], rows[into]
     before = {
         "merged": {"id": film.pk, **state_of(film, WHOLE_STATE), **film.stats.distribution},
         "into": {"id": survivor.pk, **survivor.stats.distribution},

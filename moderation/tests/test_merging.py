@@ -1,5 +1,6 @@
 """Merging two entries of one film, and the way from the old address to the survivor's."""
 
+import threading
 from datetime import timedelta
 
 import pytest
@@ -8,14 +9,17 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.tests.factories import AdminFactory, UserFactory
+from media.models import Media
 from media.tests.factories import an_image
-from moderation.merging import merge
+from moderation import merging
+from moderation.merging import _move_rows, merge
 from moderation.models import MergedFilm
 from movies.models import Movie, MovieStats
 from movies.tests.factories import MovieFactory
 from movieshelf.api.errors import InvalidInput, NotFound
 from movieshelf.tests.numbers import numbers_are_right
 from movieshelf.tests.races import at_once
+from movieshelf.tests.waiting import until_somebody_waits_for_us
 from ratings.models import Rating
 from ratings.tests.factories import RatingFactory
 from reviews.models import Report, Review
@@ -116,6 +120,29 @@ class TestAtOnce:
         assert Movie.objects.count() == 1
         assert Rating.objects.count() == 2
         assert numbers_are_right()
+
+    def test_a_poster_that_is_removed_meanwhile_is_not_the_survivors(self, monkeypatch):
+        """The image waits for the merge, and then takes itself off the survivor."""
+        admin, survivor = AdminFactory(), MovieFactory()
+        film = MovieFactory(poster=an_image())
+        begun = threading.Event()
+
+        def move_rows(film_id: int, into: int) -> None:
+            begun.set()
+            until_somebody_waits_for_us()
+            _move_rows(film_id, into)
+
+        def remove() -> None:
+            assert begun.wait(20)
+            Media.objects.get(pk=film.poster_id).remove()
+
+        monkeypatch.setattr(merging, "_move_rows", move_rows)
+        merged, gone = at_once(lambda: merge(film.pk, into=survivor.pk, by=admin), remove)
+
+        assert isinstance(merged, Movie)
+        assert gone is None
+        assert not Media.objects.exists()
+        assert Movie.objects.get().poster_id is None
 
     def test_who_rates_meanwhile_is_counted_or_led_to_the_survivor(self, api):
         admin, film, survivor = AdminFactory(), MovieFactory(), MovieFactory()
