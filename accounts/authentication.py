@@ -31,8 +31,8 @@ def login_of(environ: Mapping[str, Any]) -> Session | None:
     token = access_token(environ)
     if token is None:
         return None
-    (session,) = logins_of([token])
-    if session is None:
+    session = Session.objects.live_with_member(token.session_id)
+    if session is None or not is_of(session, token):
         raise AuthFailed("This login has ended.")
     if seen := current.get():
         seen.user_id = session.user_id
@@ -44,9 +44,15 @@ def logins_of(tokens: Sequence[AccessToken]) -> list[Session | None]:
     live = Session.objects.live_with_members([token.session_id for token in tokens])
     sessions = (live.get(token.session_id) for token in tokens)
     return [
-        session if session and str(session.user_id) == token["sub"] else None
+        session if session and is_of(session, token) else None
         for session, token in zip(sessions, tokens, strict=True)
     ]
+
+
+def is_of(session: Session, token: AccessToken) -> bool:
+    """Say whether a login is that of the member whom the token names."""
+    member: str = token["sub"]
+    return str(session.user_id) == member
 
 
 def access_token(environ: Mapping[str, Any]) -> AccessToken | None:

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from accounts.mails import ask_for_reuse_mail
 from movieshelf.api.errors import AuthFailed
-from movieshelf.api.statements import fetch_all
+from movieshelf.api.statements import Row, fetch_all, fetch_one
 from movieshelf.api.sweeping import swept
 
 if TYPE_CHECKING:
@@ -33,17 +33,19 @@ class SessionQuerySet(models.QuerySet["Session"]):
 
     def live_with_member(self, pk: uuid.UUID) -> "Session | None":
         """Give one login with its member, if it is live, as every request with a token asks."""
-        return self.live_with_members([pk]).get(pk)
+        row = fetch_one(_live_with_member("= %s"), [pk, timezone.now()])
+        return None if row is None else self._with_member(row)
 
     def live_with_members(self, pks: Sequence[uuid.UUID]) -> dict[uuid.UUID, "Session"]:
         """Give those of several logins that are live, with their members, by their ids."""
+        rows = fetch_all(_live_with_member("= ANY(%s)"), [list(pks), timezone.now()])
+        return {session.pk: session for session in map(self._with_member, rows)}
+
+    def _with_member(self, row: Row) -> "Session":
         columns, member = _columns(Session), get_user_model()
-        sessions = {}
-        for row in fetch_all(_live_with_member(), [list(pks), timezone.now()]):
-            session = Session.from_db(self.db, columns, row[: len(columns)])
-            session.user = member.from_db(self.db, _columns(member), row[len(columns) :])
-            sessions[session.pk] = session
-        return sessions
+        session = Session.from_db(self.db, columns, row[: len(columns)])
+        session.user = member.from_db(self.db, _columns(member), row[len(columns) :])
+        return session
 
     def of(self, user: "User") -> Self:
         return self.filter(user=user)
@@ -124,8 +126,8 @@ def _columns(model: type[models.Model]) -> list[str]:
 
 
 @cache
-def _live_with_member() -> str:
-    """Say in SQL what `live()` says, for logins by their ids and the time."""
+def _live_with_member(is_asked: str) -> str:
+    """Say in SQL what `live()` says, for logins whose ids are asked for and the time."""
     member = get_user_model()
     shown = [
         f"{model._meta.db_table}.{field.column}"
@@ -135,7 +137,7 @@ def _live_with_member() -> str:
     session, user = Session._meta.db_table, member._meta.db_table
     return (
         f"SELECT {', '.join(shown)} FROM {session} JOIN {user} ON {user}.id = {session}.user_id"
-        f" WHERE {session}.id = ANY(%s) AND {session}.revoked_at IS NULL"
+        f" WHERE {session}.id {is_asked} AND {session}.revoked_at IS NULL"
         f" AND {session}.expires_at > %s AND {user}.is_active"
     )
 
