@@ -306,14 +306,22 @@ def _films_taken_out(sort: str, member_id: int) -> list[Moved]:
 def fold() -> bool:
     """Add the moves to the marks and delete them, unless another does; tell whether it was done.
 
-    Moves without marks are deleted: they would be missing from no sum.
+    Moves without marks are deleted: they would be missing from no sum. Those that a rebuild is
+    deleting are left to it, for it may take longer than anybody waits. What it has not seen is
+    folded, and the row of marks written, so that PostgreSQL refuses what it then writes.
     """
     row = PageMarks.objects.select_for_update(skip_locked=True).first()
     if row is None:
         return False
     with connection.cursor() as cursor:
-        cursor.execute(f"DELETE FROM movies_move RETURNING films, stars, {_SCORE}, {_ALL_KEYS}")
+        cursor.execute(
+            "DELETE FROM movies_move"
+            " WHERE id = ANY(ARRAY(SELECT id FROM movies_move FOR UPDATE SKIP LOCKED))"
+            f" RETURNING films, stars, {_SCORE}, {_ALL_KEYS}"
+        )
         moves = cursor.fetchall()
+        if row.version is None and moves:
+            cursor.execute("UPDATE movies_pagemarks SET version = NULL")
         if row.version is None or not moves:
             return True
         marks = Marks(row.version, bytes(row.boundaries), bytes(row.counts), bytes(row.scores))

@@ -3,7 +3,9 @@
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from random import Random
+from typing import Any
 
+import psycopg
 import pytest
 from django.contrib.auth.models import AnonymousUser
 from django.db import IntegrityError, connection, transaction
@@ -19,6 +21,7 @@ from movies.ranking import read_ranks
 from movies.rows import MovieRows
 from movies.tests.factories import MovieFactory
 from movieshelf.api.errors import NotFound
+from movieshelf.postgresql.base import connect
 from movieshelf.tests.races import at_once
 from ratings.models import Rating
 from reviews.tests.factories import ReviewFactory
@@ -202,6 +205,46 @@ def test_who_loads_in_bulk_while_the_blocks_are_cut_is_not_forgotten():
         assert at_once(marks.fold, marks.rebuild) == [False, False]
 
     assert PageMarks.objects.get().version is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_folds_waits_for_nobody_who_cuts_the_blocks():
+    """A reader folds, and would be told 503 when cutting takes longer than one waits for a lock."""
+    rebuild()
+    MovieFactory()
+    with connect(psycopg.Connection, "default", autocommit=False) as other:
+        other.execute("DELETE FROM movies_move")
+
+        with transaction.atomic():
+            connection.cursor().execute("SET LOCAL lock_timeout = '1ms'")
+            assert marks.fold()
+        other.rollback()
+
+    assert Move.objects.exists()
+    assert marks.fold()
+    assert not Move.objects.exists()
+    assert_pages_are_right(UserFactory())
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("are_known", [True, False])
+def test_what_is_folded_while_the_blocks_are_cut_is_not_lost(are_known, monkeypatch):
+    rebuild()
+    if not are_known:
+        PageMarks.objects.update(version=None)
+    cut, others = marks._cut, []
+
+    def cut_and_be_overtaken(cursor: Any, sort: str) -> tuple[bytes, bytes]:
+        if not others:
+            others.extend(at_once(lambda: MovieFactory() and marks.fold()))
+        return cut(cursor, sort)
+
+    monkeypatch.setattr(marks, "_cut", cut_and_be_overtaken)
+
+    assert marks.rebuild() is False
+    assert others == [True]
+    assert marks.rebuild() is True
+    assert_pages_are_right(UserFactory())
 
 
 @pytest.mark.django_db(transaction=True)
