@@ -18,15 +18,17 @@ from movieshelf.tests.numbers import numbers_are_right
 # Hypothesis would call a test flaky that a busy machine made slow; nothing here asserts a time.
 settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
+# Of movieshelf.tests.races.
+RACES = frozenset({"at_once", "while_held"})
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run each race, which is a test that calls `at_once`, RACE_ROUNDS times.
+    """Run each race, which is a test that calls one of RACES, RACE_ROUNDS times.
 
     `RACE_ROUNDS=200 pytest -m race` runs these alone.
     """
     rounds = int(os.environ.get("RACE_ROUNDS", "1"))
-    if rounds > 1 and "at_once" in metafunc.function.__code__.co_names:
+    if rounds > 1 and RACES & set(metafunc.function.__code__.co_names):
         metafunc.fixturenames.append("race_round")
         each = [pytest.param(number, marks=pytest.mark.race) for number in range(rounds)]
         metafunc.parametrize("race_round", each)

@@ -210,9 +210,7 @@ def do_all(way: ShortWay[Any], asked: Sequence[Asked[Any]]) -> list[Done | None]
     This is all that a short way asks of the database, and one thread does it for all of them.
     """
     try:
-        known = list(let_in(way, asked))
-        count(way, known)
-        admitted = [one for one in known if not is_over(one.counts)]
+        admitted = within_ceilings(way, list(let_in(way, asked)))
         done = dict(zip(admitted, perform(way, admitted), strict=True))
         return [done.get(one) for one in asked]
     finally:
@@ -235,19 +233,20 @@ def let_in(way: ShortWay[Any], asked: Sequence[Asked[Any]]) -> Iterator[Asked[An
             yield one
 
 
-def count(way: ShortWay[Any], asked: Sequence[Asked[Any]]) -> None:
-    """Count each towards the ceilings."""
+def within_ceilings(way: ShortWay[Any], asked: Sequence[Asked[Any]]) -> list[Asked[Any]]:
+    """Count each towards the ceilings, and give those that are not over one."""
     for one in asked:
         one.environ[COUNTED_BEFORE] = one.counts
-    for ceiling in way.ceilings:
-        counts = ceiling.count_all([str(one.user.pk) for one in asked])
-        for one, number in zip(asked, counts, strict=True):
-            if number is not None:
-                one.counts[ceiling.name] = number
-
-
-def is_over(counts: Mapping[str, Count]) -> bool:
-    return any(count.used > count.quota for count in counts.values())
+    try:
+        for ceiling in way.ceilings:
+            counts = ceiling.count_all([str(one.user.pk) for one in asked])
+            for one, number in zip(asked, counts, strict=True):
+                if number is not None:
+                    one.counts[ceiling.name] = number
+    except Exception as exc:
+        raise_by_django(exc, asked)
+        return []
+    return [one for one in asked if not any(n.used > n.quota for n in one.counts.values())]
 
 
 def perform(way: ShortWay[Any], asked: Sequence[Asked[Any]]) -> Sequence[Done | None]:
@@ -258,9 +257,14 @@ def perform(way: ShortWay[Any], asked: Sequence[Asked[Any]]) -> Sequence[Done | 
         return way.perform(asked)
     except Exception as exc:
         if not was_undone(exc):
-            for one in asked:
-                one.environ[RAISED_BEFORE] = exc
+            raise_by_django(exc, asked)
         return [None] * len(asked)
+
+
+def raise_by_django(error: Exception, asked: Sequence[Asked[Any]]) -> None:
+    """Have Django answer as if its view had raised it: it has the one door for errors."""
+    for one in asked:
+        one.environ[RAISED_BEFORE] = error
 
 
 def was_undone(error: Exception) -> bool:

@@ -22,6 +22,11 @@ COUNTED_COLUMNS = frozenset({"value", "movie", "movie_id"})
 WHOLE_STATE = ("movie", "user", "value", "created_at", "updated_at")
 
 NUMBERS = (*(f"rating_{value}" for value in STARS), "rating_count", "average_rating")
+_MOVES = ", ".join(
+    f"count(*) FILTER (WHERE value = {v}) - count(*) FILTER (WHERE replaced = {v}) AS rating_{v}"
+    for v in STARS
+)
+_COUNTED_ON = ", ".join(f"rating_{v} = film.rating_{v} + moves.rating_{v}" for v in STARS)
 # The films are locked first, like everywhere, in the order of their ids, and for as long as this
 # one statement takes. What it counts is read by that lock, and counted on from there: `stats` is at
 # first the row as it was when the statement began, and what is counted on from that may offend a
@@ -42,17 +47,10 @@ RATE = f"""
             DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at
         RETURNING id, movie_id, user_id, new.value, new.created_at, old.value AS replaced
     ), moves AS (
-        SELECT movie_id, {
-    ", ".join(
-        f"count(*) FILTER (WHERE value = {v}) - count(*) FILTER (WHERE replaced = {v})"
-        f" AS rating_{v}"
-        for v in STARS
-    )
-}
+        SELECT movie_id, {_MOVES}
         FROM rated GROUP BY movie_id HAVING bool_or(replaced IS DISTINCT FROM value)
     ), moved AS (
-        UPDATE movies_moviestats stats
-        SET {", ".join(f"rating_{v} = film.rating_{v} + moves.rating_{v}" for v in STARS)}
+        UPDATE movies_moviestats stats SET {_COUNTED_ON}
         FROM moves JOIN film USING (movie_id) WHERE stats.movie_id = moves.movie_id
         RETURNING {", ".join(f"stats.{name}" for name in ("movie_id", *NUMBERS))}
     )
@@ -62,7 +60,7 @@ RATE = f"""
 """
 
 
-class Given(NamedTuple):
+class NewRating(NamedTuple):
     """A rating that a member gives a film."""
 
     movie_id: int
@@ -79,13 +77,13 @@ class RatingQuerySet(models.QuerySet["Rating"]):
         under the film's lock in seven statements is one here: many rate one film at once, and
         each waits for the lock of the one before.
         """
-        (rating,) = self.rate_all([Given(movie_id, user.pk, value)])
+        (rating,) = self.rate_all([NewRating(movie_id, user.pk, value)])
         if rating is None:
             raise NotFound("There is no such film.")
         return rating
 
     def rate_all(
-        self, given: Sequence[Given], *, lock_timeout: str | None = None
+        self, given: Sequence[NewRating], *, lock_timeout: str | None = None
     ) -> list["Rating | None"]:
         """Set ratings of any members and films in one statement: all of them, or none.
 
@@ -100,11 +98,13 @@ class RatingQuerySet(models.QuerySet["Rating"]):
         rated = {(row[0], row[1]): row[2:] for row in rows}
         return [self._as_rated(one, now, rated.get(one[:2])) for one in given]
 
-    def _as_rated(self, given: Given, now: datetime, row: Sequence[Any] | None) -> "Rating | None":
+    def _as_rated(
+        self, given: NewRating, now: datetime, row: Sequence[Any] | None
+    ) -> "Rating | None":
         if row is None:
             return None
         pk, created_at, *numbers = row
-        columns = ("id", *Given._fields, "created_at", "updated_at")
+        columns = ("id", *NewRating._fields, "created_at", "updated_at")
         rating = Rating.from_db(self.db, columns, (pk, *given, created_at, now))
         rating.stats = MovieStats.from_db(
             self.db, ("movie_id", *NUMBERS), (given.movie_id, *numbers)

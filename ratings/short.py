@@ -10,7 +10,7 @@ from rest_framework.fields import empty
 from accounts.authentication import access_token, logins_of
 from movieshelf.api.ceilings import WRITES
 from movieshelf.short_ways import LOCK_TIMEOUT, Asked, Done, ShortWay
-from ratings.models import Given, Rating
+from ratings.models import NewRating, Rating
 from ratings.serializers import RatingSerializer, rated_json
 
 VALUE = RatingSerializer().fields["value"]
@@ -25,7 +25,7 @@ def value_in(document: dict[str, Any]) -> int | None:
 
 
 def rate(asked: Sequence[Asked[int]]) -> list[Done | None]:
-    given = [Given(one.thing, one.user.pk, one.content) for one in asked]
+    given = [NewRating(one.thing, one.user.pk, one.content) for one in asked]
     ratings = Rating.objects.rate_all(given, lock_timeout=LOCK_TIMEOUT)
     return [Done(rated_json(rating)) if rating else None for rating in ratings]
 

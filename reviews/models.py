@@ -57,7 +57,7 @@ WRITE = f"""
 """
 
 
-class Written(NamedTuple):
+class NewReview(NamedTuple):
     """A review that a member writes of a film."""
 
     movie_id: int
@@ -73,14 +73,14 @@ class ReviewQuerySet(models.QuerySet["Review"]):
         What `save()` and its signal do under the film's lock is one statement here, which reads the
         author's rating as well.
         """
-        (review,) = self.write_all([Written(movie_id, user.pk, content)])
+        (review,) = self.write_all([NewReview(movie_id, user.pk, content)])
         if review is None:
             raise NotFound("There is no such film.")
         review.user = user
         return review
 
     def write_all(
-        self, written: Sequence[Written], *, lock_timeout: str | None = None
+        self, written: Sequence[NewReview], *, lock_timeout: str | None = None
     ) -> list["Review | None"]:
         """Add reviews of any members and films in one statement: all of them, or none.
 
@@ -95,11 +95,11 @@ class ReviewQuerySet(models.QuerySet["Review"]):
         return [self._as_written(one, now, stored.get(one[:2])) for one in written]
 
     def _as_written(
-        self, written: Written, now: datetime, row: Sequence[Any] | None
+        self, written: NewReview, now: datetime, row: Sequence[Any] | None
     ) -> "Review | None":
         if row is None:
             return None
-        columns = ("id", *Written._fields, "is_hidden", "created_at", "updated_at")
+        columns = ("id", *NewReview._fields, "is_hidden", "created_at", "updated_at")
         review = Review.from_db(self.db, columns, (row[0], *written, False, now, now))
         review.rating = row[1]
         return review

@@ -13,7 +13,7 @@ from movieshelf.api.ceilings import WRITES
 from movieshelf.api.conditional import etag_of
 from movieshelf.api.rendering import to_json
 from movieshelf.short_ways import LOCK_TIMEOUT, Asked, Done, ShortWay
-from reviews.models import Review, Written
+from reviews.models import NewReview, Review
 from reviews.serializers import ReviewSerializer, review_json, shown_columns
 
 CONTENT = ReviewSerializer().fields["content"]
@@ -28,7 +28,7 @@ def content_in(document: dict[str, Any]) -> str | None:
 
 
 def write(asked: Sequence[Asked[str]]) -> list[Done | None]:
-    written = [Written(one.thing, one.user.pk, one.content) for one in asked]
+    written = [NewReview(one.thing, one.user.pk, one.content) for one in asked]
     reviews = Review.objects.write_all(written, lock_timeout=LOCK_TIMEOUT)
     return [
         as_done(review, one.user) if review else None

@@ -1,9 +1,6 @@
 """Deciding on reports: one outcome, whoever decides, and the numbers stay right."""
 
-import threading
-
 import pytest
-from django.db import transaction
 
 from accounts.models import User
 from accounts.tests.factories import AdminFactory, UserFactory
@@ -14,8 +11,7 @@ from movies.models import Movie, MovieStats
 from movies.tests.factories import MovieFactory
 from movieshelf.api import transactions
 from movieshelf.tests.numbers import numbers_are_right
-from movieshelf.tests.races import at_once
-from movieshelf.tests.waiting import until_somebody_waits
+from movieshelf.tests.races import at_once, while_held
 from reviews.models import Report, Review
 from reviews.tests.factories import ReportFactory, ReviewFactory
 from trail.models import Act
@@ -169,20 +165,12 @@ def test_a_decision_waits_for_the_films_before_it_holds_a_report(monkeypatch):
     """Whoever hides has the film and wants the reports; the other way round, they deadlock."""
     monkeypatch.setattr(transactions, "MAX_TRIES", 1)
     review, one, other = reported_review(), AdminFactory(), AdminFactory()
-    is_held = threading.Event()
 
-    def hide_slowly() -> None:
-        with transaction.atomic():
-            Movie.objects.lock(review.movie_id)
-            is_held.set()
-            until_somebody_waits()
-            review.hide(by=one)
-
-    def decide_meanwhile():
-        assert is_held.wait(10)
-        return decide(Verdict.HIDE, by=other, reviews=[review.pk])
-
-    hidden, decision = at_once(hide_slowly, decide_meanwhile)
+    hidden, decision = while_held(
+        lambda: Movie.objects.lock(review.movie_id),
+        lambda: decide(Verdict.HIDE, by=other, reviews=[review.pk]),
+        then=lambda: review.hide(by=one),
+    )
 
     assert hidden is None
     assert (decision.decided, decision.late) == (0, 1)
@@ -192,19 +180,11 @@ def test_a_decision_waits_for_the_films_before_it_holds_a_report(monkeypatch):
 def test_a_report_that_is_being_taken_away_is_not_decided_on():
     """Whoever takes away what a member reported holds the reports, and not their films."""
     report, one, other = ReportFactory(), AdminFactory(), AdminFactory()
-    is_held = threading.Event()
 
-    def sweep_slowly() -> None:
-        with transaction.atomic():
-            sweep(report.reporter_id, by=one)
-            is_held.set()
-            until_somebody_waits()
-
-    def decide_meanwhile():
-        assert is_held.wait(10)
-        return decide(Verdict.HIDE, by=other, reviews=[report.review_id])
-
-    swept, decision = at_once(sweep_slowly, decide_meanwhile)
+    swept, decision = while_held(
+        lambda: sweep(report.reporter_id, by=one),
+        lambda: decide(Verdict.HIDE, by=other, reviews=[report.review_id]),
+    )
 
     assert swept is None
     assert (decision.decided, decision.hidden, decision.late) == (0, 0, 1)

@@ -15,14 +15,14 @@ from moderation.deciding import Verdict, decide
 from moderation.merging import merge
 from moderation.models import Sweep, SweptRow
 from moderation.sweeping import TooMuch, hide_all, preview, suspend, sweep
-from moderation.undoing import TitleTakenSince, Undone, undo
+from moderation.undoing import TitleTakenSince, undo
 from movies.models import Movie, MovieStats
 from movies.tests.factories import MovieFactory
 from movieshelf.api import transactions
 from movieshelf.api.errors import Conflict, Forbidden, NotFound
 from movieshelf.tests.numbers import numbers_are_right
-from movieshelf.tests.races import at_once
-from movieshelf.tests.waiting import until_somebody_waits, until_somebody_waits_for_us
+from movieshelf.tests.races import at_once, while_held
+from movieshelf.tests.waiting import until_somebody_waits_for_us
 from ratings.models import Rating
 from ratings.tests.factories import RatingFactory
 from reviews.models import Report, Review
@@ -339,20 +339,12 @@ class TestAtOnce:
         """Who rates has the film and wants the member; the other way round, they deadlock."""
         monkeypatch.setattr(transactions, "MAX_TRIES", 1)
         movie, admin = ReviewFactory(user=spammer).movie, AdminFactory()
-        is_held = threading.Event()
 
-        def rate_slowly() -> None:
-            with transaction.atomic():
-                Movie.objects.lock(movie.pk)
-                is_held.set()
-                until_somebody_waits()
-                Rating.objects.rate(user=spammer, movie_id=movie.pk, value=1)
-
-        def sweep_meanwhile() -> Sweep:
-            assert is_held.wait(10)
-            return sweep(spammer.pk, by=admin)
-
-        rated, batch = at_once(rate_slowly, sweep_meanwhile)
+        rated, batch = while_held(
+            lambda: Movie.objects.lock(movie.pk),
+            lambda: sweep(spammer.pk, by=admin),
+            then=lambda: Rating.objects.rate(user=spammer, movie_id=movie.pk, value=1),
+        )
 
         assert rated is None
         assert not Rating.objects.filter(user=spammer).exists()
@@ -362,19 +354,14 @@ class TestAtOnce:
     def test_what_a_member_writes_during_a_sweep_comes_after_it(self, spammer):
         """Between being written down and being taken away, it would be in no batch and be gone."""
         movie, admin = MovieFactory(), AdminFactory()
-        is_held = threading.Event()
 
-        def sweep_slowly() -> None:
-            with transaction.atomic():
-                sweep(spammer.pk, by=admin)
-                is_held.set()
-                until_somebody_waits()
+        swept, rating = while_held(
+            lambda: sweep(spammer.pk, by=admin),
+            lambda: Rating.objects.rate(user=spammer, movie_id=movie.pk, value=1),
+        )
 
-        def rate_meanwhile() -> None:
-            assert is_held.wait(10)
-            Rating.objects.rate(user=spammer, movie_id=movie.pk, value=1)
-
-        assert at_once(sweep_slowly, rate_meanwhile) == [None, None]
+        assert swept is None
+        assert rating.value == 1
         assert Rating.objects.get(user=spammer).movie == movie
         assert not SweptRow.objects.filter(movie_id=movie.pk).exists()
         assert numbers_are_right()
@@ -382,19 +369,8 @@ class TestAtOnce:
     def test_a_batch_without_films_is_undone_once_too(self):
         report, one, other = ReportFactory(), AdminFactory(), AdminFactory()
         batch = sweep(report.reporter_id, by=one)
-        is_held = threading.Event()
 
-        def undo_slowly() -> None:
-            with transaction.atomic():
-                undo(batch.pk, by=one)
-                is_held.set()
-                until_somebody_waits()
-
-        def undo_meanwhile() -> None:
-            assert is_held.wait(10)
-            undo(batch.pk, by=other)
-
-        undone, again = at_once(undo_slowly, undo_meanwhile)
+        undone, again = while_held(lambda: undo(batch.pk, by=one), lambda: undo(batch.pk, by=other))
 
         assert undone is None
         assert isinstance(again, Conflict)
@@ -438,19 +414,11 @@ class TestAtOnce:
     def test_a_report_that_is_decided_on_meanwhile_comes_back_decided(self):
         """A decision holds the reports, and films that the sweep of a reporter never touches."""
         report, one, other = ReportFactory(), AdminFactory(), AdminFactory()
-        is_held = threading.Event()
 
-        def decide_slowly() -> None:
-            with transaction.atomic():
-                decide(Verdict.DISMISS, by=one, reviews=[report.review_id])
-                is_held.set()
-                until_somebody_waits()
-
-        def sweep_meanwhile() -> Sweep:
-            assert is_held.wait(10)
-            return sweep(report.reporter_id, by=other)
-
-        decided, batch = at_once(decide_slowly, sweep_meanwhile)
+        decided, batch = while_held(
+            lambda: decide(Verdict.DISMISS, by=one, reviews=[report.review_id]),
+            lambda: sweep(report.reporter_id, by=other),
+        )
 
         assert decided is None
         assert not Report.objects.exists()
@@ -461,19 +429,10 @@ class TestAtOnce:
         """The film they rated is in the batch, so that their leaving does not hold it."""
         rater, admin = User.objects.get(ratings__movie__title="Own"), AdminFactory()
         batch = sweep(spammer.pk, by=admin, with_films=True)
-        is_held = threading.Event()
 
-        def leave_slowly() -> None:
-            with transaction.atomic():
-                rater.delete()
-                is_held.set()
-                until_somebody_waits_for_us()
-
-        def undo_meanwhile() -> Undone:
-            assert is_held.wait(10)
-            return undo(batch.pk, by=admin)
-
-        left, undone = at_once(leave_slowly, undo_meanwhile)
+        left, undone = while_held(
+            rater.delete, lambda: undo(batch.pk, by=admin), until=until_somebody_waits_for_us
+        )
 
         assert left is None
         assert undone.lost == 1

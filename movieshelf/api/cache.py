@@ -253,9 +253,16 @@ class CountersCache(ResilientRedisCache):
 
 def count_each(counters: BaseCache, keys: Sequence[str], timeout: float) -> list[int]:
     """Count as `CountersCache.count` does, in a cache that takes one key at a time."""
-    for key in keys:
-        counters.add(key, 0, timeout)
-    return [counters.incr(key) for key in keys]
+    return [_count_one(counters, key, timeout) for key in keys]
+
+
+def _count_one(counters: BaseCache, key: str, timeout: float) -> int:
+    counters.add(key, 0, timeout)
+    try:
+        return counters.incr(key)
+    except ValueError:
+        # It made room for others, or expired, between the two: no reason to refuse.
+        return 1
 
 
 COUNT = """

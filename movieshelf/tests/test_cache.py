@@ -6,9 +6,11 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from unittest.mock import patch
 
 import pytest
 import time_machine
+from django.core.cache.backends.locmem import LocMemCache
 
 from accounts.tests.factories import PASSWORD
 from movieshelf.api.cache import (
@@ -17,6 +19,7 @@ from movieshelf.api.cache import (
     CountersCache,
     ResilientRedisCache,
     _lines,
+    count_each,
 )
 from movieshelf.tests.valkey import OwnValkey, own_valkey, until
 
@@ -347,3 +350,31 @@ def test_a_counter_that_is_over_is_added_again(url):
 def test_a_counter_that_nobody_added_is_not_counted_up(url):
     with pytest.raises(ValueError, match="count"):
         counters_at(url).incr("count")
+
+
+def test_several_are_counted_by_one_command_each_as_often_as_it_is_named(valkey, url):
+    counters = counters_at(url)
+    counters.add("known", 5, 60)
+
+    assert counters.count(["known", "new", "known"], 60) == [6, 1, 7]
+    assert counters.count(["new"], 60) == [2]
+
+    assert valkey.client().info("commandstats")["cmdstat_eval"]["calls"] == 2
+    assert 0 < counters.ttl("new") <= 60
+    assert counters.incr("new") == 3
+
+
+def test_while_it_is_away_several_are_counted_by_the_process(valkey, url):
+    counters = counters_at(url)
+    valkey.send(signal.SIGKILL)
+
+    assert counters.count(["new", "other", "new"], 60) == [1, 1, 2]
+    assert counters.count(["new"], 60) == [3]
+
+
+def test_a_counter_that_makes_room_before_it_is_counted_begins_anew():
+    """Django's own memory lets go of any third of what it has when it is full."""
+    full = LocMemCache("full", {"OPTIONS": {"MAX_ENTRIES": 0}})
+
+    with patch.object(full, "incr", side_effect=ValueError):
+        assert count_each(full, ["new"], 60) == [1]

@@ -293,6 +293,25 @@ def test_what_goes_wrong_is_a_500_of_django_s_and_is_logged(
 
 
 @pytest.mark.parametrize(("method", "path", "body"), WRITES_OF)
+def test_a_fault_while_counting_is_a_500_of_django_s_as_well(
+    server, film, login, settings, method, path, body, monkeypatch, caplog
+):
+    settings.RATELIMIT_ENABLE = True
+    taught(server, film, login)
+
+    def fail(*args: Any) -> None:
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr("movieshelf.api.ceilings.Ceiling.count_all", fail)
+    answer = server.send(method, path.format(film=film), body, **login)
+
+    assert answer.status.startswith("500")
+    assert answer.body["error"]["code"] == "internal_error"
+    assert "a fault of ours" in caplog.text
+    assert (Rating.objects.count(), Review.objects.count()) == (1, 1)
+
+
+@pytest.mark.parametrize(("method", "path", "body"), WRITES_OF)
 def test_nothing_is_written_while_read_only_is_on(
     server, film, login, settings, method, path, body
 ):

@@ -275,3 +275,24 @@ def test_a_film_that_is_locked_holds_up_no_other(crowd, monkeypatch):
     assert answer.status[0] == "2"
     assert {status[0] for status in statuses(done)} == {"2"}
     assert numbers_are_right()
+
+
+def test_row_129_of_24_who_rate_one_film_and_change_their_minds_each_counts_once():
+    """Rows 129 and 131, together as they come and not held up."""
+    film, members = MovieFactory().pk, UserFactory.create_batch(24)
+    server = taught(Server(), film, login_of(members[0]))
+    path, reviews = f"/movies/{film}/rating", f"/movies/{film}/reviews"
+
+    def write(number: int) -> list[str]:
+        login = login_of(members[number])
+        values = [(number + turn) % 5 + 1 for turn in range(3)]
+        rated = [server.send("PUT", path, {"value": value}, **login) for value in values]
+        return statuses([*rated, server.send("POST", reviews, {"content": "Fine."}, **login)])
+
+    answers = at_once(*(partial(write, number) for number in range(24)))
+
+    assert answers == [["200", "200", "200", "201"]] * 24
+    values = Rating.objects.filter(movie=film).values_list("value", flat=True)
+    assert sorted(values) == sorted((number + 2) % 5 + 1 for number in range(24))
+    assert MovieStats.objects.get(pk=film).review_count == 25
+    assert numbers_are_right()
